@@ -1,0 +1,2 @@
+//! Wire types and names shared by both halves.
+#![no_std]

@@ -1,0 +1,157 @@
+//! The only alphabet the engine reads. Live, recorded and invented sources push the same inputs.
+
+use std::time::Duration;
+
+use crate::ids::{Cookie, Netns, Pid};
+use crate::life::{EndedLife, Life};
+use crate::sock::{BySide, Endpoints, Side, SockRow};
+use crate::tcp::{StateSet, TcpState};
+
+/// Something the engine is told.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A life that goes on, read from the kernel's table. Idempotent: the same life is told again at each scan, the
+    /// last word counts. A life that is never told as ended and vanishes from the table is settled by [`Input::Scanned`].
+    Open(Life),
+    /// A whole scan of the table has been told: lives open before it and not told in it have ended unseen
+    /// (counted short by the kernel half, or their record is on its way in the ring).
+    Scanned,
+    /// A life ended and the kernel half delivered it.
+    Ended(Box<EndedLife>),
+    /// The kernel sent a RST on a life that ended as a handover just before: no timewait was made (`TCP_LINGER2` < 0).
+    NoTimewait(Cookie),
+    /// A timewait ended exactly now: seen by the kernel half where fentry loads.
+    TimewaitEnded(Cookie),
+    /// A transition of one of HAProxy's sockets: told only where every transition is asked for (`-a`).
+    Transition(Transition),
+    /// The kernel half's counters: totals since it was attached.
+    Counts(Box<Counts>),
+    /// A look at the sockets themselves.
+    Sweep(Box<Sweep>),
+    /// A process of HAProxy's began or ended.
+    Process(ProcessChange),
+    /// Something was not seen.
+    Gap(Gap),
+    /// Time passed.
+    Tick,
+}
+
+/// A transition of one socket.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Transition {
+    /// Identity; `None` for a socket that has no cookie yet.
+    pub cookie: Option<Cookie>,
+    /// Side.
+    pub side: Side,
+    /// From.
+    pub from: TcpState,
+    /// To. Equal to `from` when HAProxy closed a socket that was already shut.
+    pub to: TcpState,
+    /// Between whom.
+    pub endpoints: Endpoints,
+    /// The process, where the transition was its own doing.
+    pub pid: Option<Pid>,
+}
+
+/// The kernel half's counters: totals since it was attached, summed over the CPUs.
+///
+/// `seen = counted + delivered + lost + open`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Lives begun (for passive sockets: that started to close, or were reset).
+    pub seen: BySide<u64>,
+    /// Lives that ended short and ordinary: kept as counts in [`Counts::short`], no record made.
+    pub counted: BySide<u64>,
+    /// Lives delivered as records.
+    pub delivered: BySide<u64>,
+    /// Lives whose record found the ring full.
+    pub lost: BySide<u64>,
+    /// Lives for which the table had no room: seen, and not followed. Part of `lost` for reconciliation in views.
+    pub table_full: BySide<u64>,
+    /// Transitions of HAProxy's sockets.
+    pub transitions: u64,
+    /// Times the kernel refused to run the program because it was already running on that CPU.
+    pub missed_runs: u64,
+    /// Connections that ended by RST from ESTABLISHED: by the peer's.
+    pub reset_by_peer: BySide<u64>,
+    /// Connections that ended by RST from ESTABLISHED: by HAProxy's.
+    pub reset_by_haproxy: BySide<u64>,
+    /// TIME_WAITs begun, straight from a full socket.
+    pub timewait_begun: BySide<u64>,
+    /// MPTCP subflows seen and not joined.
+    pub mptcp: u64,
+    /// Dwell times of the lives that were only counted.
+    pub short: Vec<ShortDwell>,
+}
+
+/// How many counted lives spent between `low` and `high` in a state.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ShortDwell {
+    /// Side.
+    pub side: Side,
+    /// State.
+    pub state: TcpState,
+    /// At least this long.
+    pub low: Duration,
+    /// Less than this.
+    pub high: Duration,
+    /// How many.
+    pub count: u64,
+}
+
+/// A look at the sockets at one moment: what was looked at, and what was there.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// The namespaces that were looked into, all of them to the end. A socket of another namespace, or in a state that
+    /// was not looked for, is not gone because it isn't here.
+    pub netns: Vec<Netns>,
+    /// The states that were looked for, full sockets and timewaits alike.
+    pub states: StateSet,
+    /// Whether the fds of HAProxy's processes were looked at, so that rows without `Claim::Fd` are known to be nobody's.
+    pub fds: bool,
+    /// The sockets. Rows with `Claim::None` that the engine doesn't know are other people's: it drops them.
+    pub rows: Vec<SockRow>,
+    /// `TCPTimeWaitOverflow`, summed over the namespaces: timewaits that the kernel didn't make since boot.
+    pub timewait_overflow: Option<u64>,
+    /// `net.ipv4.tcp_fin_timeout` of each namespace.
+    pub fin_timeout: Vec<(Netns, Duration)>,
+}
+
+/// A process of HAProxy's began or ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessChange {
+    /// A worker was born by `parent`.
+    Born {
+        /// The new process.
+        pid: Pid,
+        /// Who forked it.
+        parent: Pid,
+    },
+    /// A process ended.
+    Ended {
+        /// Which.
+        pid: Pid,
+    },
+}
+
+/// Something that was not seen, counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// A record of the kernel half that could not be understood.
+    Malformed {
+        /// Its bytes.
+        length: usize,
+    },
+    /// A sweep failed, or stopped half way.
+    SweepFailed {
+        /// Why, in words.
+        why: String,
+    },
+    /// Sockets in a network namespace that could not be entered.
+    NetnsUnreachable {
+        /// Which.
+        netns: Netns,
+        /// Why, in words.
+        why: String,
+    },
+}

@@ -1,0 +1,161 @@
+//! What views read: plain data, no reference into the engine.
+
+use std::time::Duration;
+
+use crate::ids::{Cookie, Fd, Netns, Pid};
+use crate::life::FirstFin;
+use crate::sock::{BySide, Endpoints, Holder, Side};
+use crate::tcp::TcpState;
+use crate::time::{Age, Mono};
+
+/// The state of things at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub at: Mono,
+    /// How long the engine had been fed by then.
+    pub watched: Duration,
+    /// Totals.
+    pub totals: Totals,
+    /// Dwell times by side and state: sides in `Side::ALL` order, then states in the order of a close; only those with anything in them.
+    pub dwell: Vec<Dwell>,
+    /// Sockets lingering now, oldest first (by `age.at_least`, then cookie). No TIME_WAIT.
+    pub lingering: Vec<Lingering>,
+    /// What was not seen, or should be known: for the user's eyes, most important first.
+    pub notices: Vec<Notice>,
+    /// HAProxy's processes that ended while they were followed.
+    pub ended_processes: Vec<Pid>,
+}
+
+/// Totals since the engine began.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Sockets known: lives seen, adopted ones included.
+    pub sockets: u64,
+    /// Those that were there before hatrace.
+    pub adopted: u64,
+    /// Transitions.
+    pub transitions: u64,
+    /// Lives lost: a full ring, a full table, runs that the kernel refused.
+    pub lost: u64,
+    /// Lives counted without a record, by side.
+    pub counted: BySide<u64>,
+    /// Lives delivered as records, by side.
+    pub delivered: BySide<u64>,
+    /// Lives seen, by side: `counted + delivered + lost + open`.
+    pub seen: BySide<u64>,
+    /// Lives evicted because the engine keeps a bounded number.
+    pub evicted: u64,
+}
+
+/// Dwell times of one state on one side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dwell {
+    /// Side.
+    pub side: Side,
+    /// State.
+    pub state: TcpState,
+    /// Spans that ended, with a known dwell.
+    pub ended: u64,
+    /// Spans that go on: their ages so far are part of the percentiles.
+    pub open: u64,
+    /// Timewait FIN_WAIT2s that ended between two sweeps, so that only an upper bound of each is known; not in the percentiles.
+    pub between_sweeps: u64,
+    /// Percentiles and maximum of ended spans and open ages together (an open age counts as its lower bound).
+    pub p50: Duration,
+    /// 90th percentile.
+    pub p90: Duration,
+    /// 99th percentile.
+    pub p99: Duration,
+    /// Maximum.
+    pub max: Duration,
+    /// The histogram, by the buckets that reports draw; contiguous, ascending, empty ends trimmed.
+    pub buckets: Vec<Bucket>,
+    /// The same, with ended and open apart, for those who want percentiles of one alone.
+    pub ended_only: Option<Percentiles>,
+    /// Of the open ages alone.
+    pub open_only: Option<Percentiles>,
+}
+
+/// Percentiles of one population.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percentiles {
+    /// Median.
+    pub p50: Duration,
+    /// 90th percentile.
+    pub p90: Duration,
+    /// 99th percentile.
+    pub p99: Duration,
+    /// Maximum.
+    pub max: Duration,
+}
+
+/// One bar of a histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// At least this long.
+    pub low: Duration,
+    /// Less than this; `None` in the last one.
+    pub high: Option<Duration>,
+    /// Spans that ended in it.
+    pub ended: u64,
+    /// Spans that go on and are this old.
+    pub open: u64,
+}
+
+/// A socket that lingers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lingering {
+    /// Identity.
+    pub cookie: Cookie,
+    /// Side.
+    pub side: Side,
+    /// State.
+    pub state: TcpState,
+    /// Who keeps it.
+    pub holder: Holder,
+    /// For how long, in this state.
+    pub age: Age,
+    /// Whether its end will be seen exactly, or by the next sweep (a timewait without fentry).
+    pub end_polled: bool,
+    /// Between whom; `None` until a sweep has seen it.
+    pub endpoints: Option<Endpoints>,
+    /// The namespace, where known.
+    pub netns: Option<Netns>,
+    /// The process that holds it, or held it.
+    pub pid: Option<Pid>,
+    /// Its descriptor, while held.
+    pub fd: Option<Fd>,
+    /// Bytes received and not read; `None` until a sweep has seen it.
+    pub unread: Option<u32>,
+    /// Bytes written and not acknowledged; `None` until a sweep has seen it.
+    pub unacked: Option<u32>,
+    /// Retransmissions while closing.
+    pub retransmits: u32,
+    /// Whose FIN came first.
+    pub first_fin: FirstFin,
+    /// It was there before hatrace.
+    pub adopted: bool,
+    /// What is left of the kernel timer that will end it by itself (`tcp_fin_timeout`, retransmissions), where one runs.
+    pub kernel_timer: Option<KernelTimer>,
+}
+
+/// A kernel timer that will end a lingering socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelTimer {
+    /// Its name as the sysctls have it.
+    pub name: &'static str,
+    /// What is left of it at the snapshot's moment.
+    pub left: Duration,
+}
+
+/// Something the user should know about what was, and wasn't, seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// A stable word for it: `records-lost`, `table-full`, `missed-runs`, `timewait-overflow`, `evicted`, `malformed`, `sweep-failed`, `netns-unreachable`, `mptcp`.
+    pub code: &'static str,
+    /// How often.
+    pub count: u64,
+    /// In words, with the remedy where there is one.
+    pub text: String,
+}

@@ -1,0 +1,1 @@
+//! A real HAProxy with a leaky peer, traced.

@@ -1,0 +1,1 @@
+//! What this host allows, what it costs to lack, and the remedy.

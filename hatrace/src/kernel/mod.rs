@@ -1,0 +1,1 @@
+//! The kernel half's other half: load, attach, decode, sweep.

@@ -1,0 +1,15 @@
+//! The agent: finds HAProxy, loads the kernel half, feeds the engine, draws what it says.
+//!
+//! Data flows one way: kernel -> decode -> engine -> snapshot -> view. See docs/ARCHITECTURE.md.
+
+pub mod app;
+pub mod cli;
+pub mod demo;
+pub mod doctor;
+pub mod error;
+pub mod kernel;
+pub mod polled;
+pub mod port;
+pub mod sockdiag;
+pub mod target;
+pub mod view;

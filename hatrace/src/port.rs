@@ -1,0 +1,90 @@
+//! What the parts of the agent hand each other: sources push inputs, views read a snapshot and its context.
+
+use std::time::Duration;
+
+use hatrace_core::ids::Pid;
+use hatrace_core::input::Input;
+use hatrace_core::time::Mono;
+
+use crate::error::Problem;
+
+/// An input and when it happened (or was read).
+pub type Stamped = (Mono, Input);
+
+/// How much a look should see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What has come by itself: records, the kernel half's table and counters, timewaits that are due.
+    Routine,
+    /// Everything: HAProxy's fds and every closing socket with its queues and timers. For a view that is about to be drawn.
+    Full,
+}
+
+/// Where inputs come from: the kernel half, or polls.
+pub trait Source {
+    /// Appends what there is to `out`.
+    ///
+    /// # Errors
+    /// Only what ends the watch: what could not be seen this time is pushed as a gap.
+    fn look(&mut self, now: Mono, depth: Depth, out: &mut Vec<Stamped>) -> Result<(), Problem>;
+
+    /// The HAProxy processes followed at present.
+    fn pids(&self) -> Vec<Pid>;
+}
+
+/// How the sockets are observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// By the kernel half.
+    Traced {
+        /// Ends of timewaits are exact too (fentry); otherwise they are polled.
+        exact_timewaits: bool,
+    },
+    /// By sock_diag sweeps.
+    Polled {
+        /// Why not traced; `None`: asked for.
+        why: Option<String>,
+    },
+}
+
+impl Mode {
+    /// The word the JSON contract uses.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Traced { .. } => "traced",
+            Self::Polled { .. } => "polled",
+        }
+    }
+}
+
+/// What a view needs to know beside the snapshot.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The HAProxy processes followed: workers first, then the master.
+    pub pids: Vec<Pid>,
+    /// Which of them is the master, if one is.
+    pub master: Option<Pid>,
+    /// `HAProxy 2.6.12-1+deb12u4`'s version, where it could be told.
+    pub haproxy_version: Option<String>,
+    /// Traced or polled.
+    pub mode: Mode,
+    /// Wall clock at the start of the watch.
+    pub started_at: jiff::Timestamp,
+    /// The monotonic instant of `started_at`: event times are turned into wall-clock times with it.
+    pub started_mono: Mono,
+    /// How far apart sweeps are: the resolution of polled ends.
+    pub sweep_interval: Duration,
+    /// `--min`: what counts as lingering.
+    pub min: Duration,
+}
+
+impl Context {
+    /// The wall-clock time of an instant of the monotonic clock.
+    #[must_use]
+    pub fn wall(&self, at: Mono) -> jiff::Timestamp {
+        let signed = i128::from(at.ns()) - i128::from(self.started_mono.ns());
+        let nanos = self.started_at.as_nanosecond() + signed;
+        jiff::Timestamp::from_nanosecond(nanos).unwrap_or(self.started_at)
+    }
+}

@@ -1,0 +1,1 @@
+//! SOCK_DIAG netlink dumps, tolerant of what newer kernels append.

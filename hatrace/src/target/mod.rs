@@ -1,0 +1,1 @@
+//! Which processes are HAProxy, and which of them are meant.

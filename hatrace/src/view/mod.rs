@@ -1,0 +1,1 @@
+//! Snapshot in, text or JSON out.
