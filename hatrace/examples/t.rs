@@ -1,0 +1,1 @@
+fn main(){ let p = hatrace::kernel::probe(); println!("{p:?}"); }
