@@ -3,7 +3,7 @@
 //! One probe a file under `probes`; maps in `maps`; what differs between kernels (field offsets) in `fields`.
 #![no_std]
 #![no_main]
-#![feature(core_intrinsics)]
+#![feature(asm_experimental_arch, core_intrinsics)]
 #![allow(internal_features, reason = "compare-and-exchange on map memory has no stable spelling for the BPF target")]
 
 mod counters;

@@ -79,7 +79,8 @@ fn refused(what: &str, error: &(dyn std::error::Error + 'static)) -> LoadError {
     let mut next = Some(error);
     while let Some(cause) = next {
         if let Some(io) = cause.downcast_ref::<std::io::Error>()
-            && io.kind() == std::io::ErrorKind::PermissionDenied
+            // EPERM is about rights; EACCES is the verifier's no.
+            && io.raw_os_error() == Some(libc::EPERM)
         {
             return LoadError::NotPermitted;
         }
