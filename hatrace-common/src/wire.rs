@@ -245,6 +245,8 @@ pub mod control {
     pub const ADOPT: u32 = 1;
     /// Rows for sockets in every state, not only closing ones, connecting ones and listeners.
     pub const EVERY_STATE: u32 = 2;
+    /// The process whose files are read is HAProxy's from now on: only for a reading that is restricted to one.
+    pub const OWN: u32 = 4;
 }
 
 /// One fd of an owned process, as the fd iterator writes it.

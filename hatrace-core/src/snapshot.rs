@@ -44,6 +44,10 @@ pub struct Totals {
     pub delivered: BySide<u64>,
     /// Lives seen, by side: `counted + delivered + lost + open`.
     pub seen: BySide<u64>,
+    /// Lives that go on, by side; adopted ones apart.
+    pub open: BySide<u64>,
+    /// Lives whose record was lost, by side: the ring or the table was full.
+    pub lost_lives: BySide<u64>,
     /// Lives evicted because the engine keeps a bounded number.
     pub evicted: u64,
 }

@@ -4,19 +4,24 @@ use hatrace_common::wire::{count, dwell};
 
 use crate::maps::{COUNTS, DWELL};
 
-/// Adds to one counter.
+/// Adds to one counter; gives this CPU's new figure.
 #[inline(always)]
-pub fn add(index: usize, by: u64) {
-    if let Some(counts) = COUNTS.get_ptr_mut(0) {
+pub fn add(index: usize, by: u64) -> u64 {
+    match COUNTS.get_ptr_mut(0) {
         // SAFETY: masked into the block; a per-CPU value.
-        unsafe { (*counts)[index & (count::SIZE - 1)] += by }
+        Some(counts) => unsafe {
+            let cell = &mut (*counts)[index & (count::SIZE - 1)];
+            *cell += by;
+            *cell
+        },
+        None => 0,
     }
 }
 
-/// Adds one to a counter that is kept by side.
+/// Adds one to a counter that is kept by side; gives this CPU's new figure.
 #[inline(always)]
-pub fn one(counter: usize, side: u8) {
-    add(counter + (side & 3) as usize, 1);
+pub fn one(counter: usize, side: u8) -> u64 {
+    add(counter + (side & 3) as usize, 1)
 }
 
 #[inline(always)]

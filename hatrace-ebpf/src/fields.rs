@@ -38,7 +38,6 @@ pub const NEW_SYN_RECV: u8 = 12;
 
 const AF_INET: u16 = 2;
 pub const IPPROTO_TCP: u16 = 6;
-pub const IPPROTO_MPTCP: u16 = 262;
 
 /// Reads a field of a structure behind a typed pointer.
 #[inline(always)]

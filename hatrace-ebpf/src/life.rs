@@ -3,8 +3,9 @@
 //! A passive socket's is made when it starts to close, an active one's at SYN_SENT, the only moment at which its owner is
 //! known for certain. At the end most lives become counts; those that say something become a ring record.
 
-use aya_ebpf::Global;
+use aya_ebpf::{EbpfContext, Global};
 use aya_ebpf::cty::c_void;
+use aya_log_ebpf::warn;
 use hatrace_common::wire::{Ends, Life, LifeEnd, count, flag, kind};
 
 use crate::counters::{add, one, span};
@@ -26,11 +27,14 @@ static EVERY_LIFE: Global<u32> = Global::new(0);
 const SOCK_DEAD: u64 = 1;
 const SOCK_DONE: u64 = 2;
 
-/// A new record for `sk`, all zero but for identity. `None`: no room; counted.
+/// A new record for `sk`, all zero but for identity. `None`: no room; counted, and said at the 1st, 2nd, 4th, 8th ... time a CPU meets it.
 #[inline(always)]
-pub fn begin(sk: *mut c_void, side: u8, cookie: u64) -> Option<&'static mut Life> {
+pub fn begin<C: EbpfContext>(ctx: &C, sk: *mut c_void, side: u8, cookie: u64) -> Option<&'static mut Life> {
     let Some(slot) = take(sk as u64) else {
-        one(count::TABLE_FULL, side);
+        let times = one(count::TABLE_FULL, side);
+        if times & times.wrapping_sub(1) == 0 {
+            warn!(ctx, "the table of lives is full: {} sockets of side {} not followed on this CPU", times, side);
+        }
         return None;
     };
     let life = slot.record()?;

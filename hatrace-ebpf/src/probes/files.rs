@@ -6,6 +6,7 @@
 //! another CPU may have looked for that record just before; so the state is read again afterwards, and a record whose pointer is
 //! reused later is unmasked by its cookie.
 
+use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{file, seq_file, socket};
 use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::bpf_sock_from_file;
@@ -18,20 +19,35 @@ use crate::fields::{
 };
 use crate::life::begin;
 use crate::maps::CONTROL;
-use crate::scope::{accepted, cookie, owned, plain_tcp};
+use crate::scope::{accepted, cookie, owned, plain_tcp, set_owned};
 use crate::table::{Slot, find};
+
+/// aya has no context type for iterators; the log macro wants one.
+struct IteratorContext(*mut u64);
+
+impl EbpfContext for IteratorContext {
+    fn as_ptr(&self) -> *mut c_void {
+        self.0.cast()
+    }
+}
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
-pub extern "C" fn files(ctx: *const u64) -> i32 {
+pub extern "C" fn files(raw: *mut u64) -> i32 {
     // SAFETY: the context of this iterator: meta, task, fd, file; the verifier checks each.
-    let (meta, task, fd, open) = unsafe { (*ctx as Ptr, *ctx.add(1) as Ptr, *ctx.add(2).cast::<u32>(), *ctx.add(3) as *mut file) };
+    let (meta, task, fd, open) = unsafe { (*raw as Ptr, *raw.add(1) as Ptr, *raw.add(2).cast::<u32>(), *raw.add(3) as *mut file) };
     if task.is_null() || open.is_null() {
         return 0;
     }
+    let Some(todo) = CONTROL.get_ptr(0) else { return 0 };
+    // SAFETY: a map value.
+    let todo = unsafe { *todo };
     let tgid = task_tgid(task);
     if !owned(tgid) {
-        return 0;
+        if todo & control::OWN == 0 {
+            return 0;
+        }
+        set_owned(tgid, true);
     }
     // SAFETY: a file the iterator holds; null where it isn't a socket's.
     let socket: *mut socket = unsafe { bpf_sock_from_file(open) };
@@ -42,13 +58,10 @@ pub extern "C" fn files(ctx: *const u64) -> i32 {
     if sk.is_null() || !matches!(sk_family(sk), 2 | 10) || !plain_tcp(sk) {
         return 0;
     }
-    let Some(todo) = CONTROL.get_ptr(0) else { return 0 };
-    // SAFETY: a map value.
-    let todo = unsafe { *todo };
     let state = sk_state(sk) as i32;
     let side = accepted(sk).unwrap_or(side::SERVER);
     let wanted = matches!(state, SYN_SENT | LISTEN | CLOSE) || (state >= FIN_WAIT1 && state <= CLOSING);
-    let record = if todo & control::ADOPT != 0 && state != LISTEN { adopt(sk, tgid, side, state) } else { 0 };
+    let record = if todo & control::ADOPT != 0 && state != LISTEN { adopt(&IteratorContext(raw), sk, tgid, side, state) } else { 0 };
     if !wanted && todo & control::EVERY_STATE == 0 {
         return 0;
     }
@@ -76,7 +89,7 @@ pub extern "C" fn files(ctx: *const u64) -> i32 {
 /// Makes a record for a socket that has none and needs one: an active socket at any time (its owner is not tellable later), a
 /// passive one when it is closing.
 #[inline(always)]
-fn adopt(sk: *mut c_void, tgid: u32, side: u8, state: i32) -> u8 {
+fn adopt(ctx: &IteratorContext, sk: *mut c_void, tgid: u32, side: u8, state: i32) -> u8 {
     let closing = (FIN_WAIT1..=CLOSING).contains(&state) && state != CLOSE;
     let active = side == side::SERVER && matches!(state, SYN_SENT | ESTABLISHED);
     if !closing && !active {
@@ -89,7 +102,7 @@ fn adopt(sk: *mut c_void, tgid: u32, side: u8, state: i32) -> u8 {
             _ => slot.free(),
         }
     }
-    let Some(life) = begin(sk, side, own) else { return 3 };
+    let Some(life) = begin(ctx, sk, side, own) else { return 3 };
     life.flags = flag::ADOPTED;
     life.tgid = tgid;
     life.state = state as u8;

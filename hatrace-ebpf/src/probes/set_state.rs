@@ -35,12 +35,12 @@ pub fn set_state(ctx: BtfTracePointContext) -> i32 {
         tell(sk, old, new);
     }
     match old {
-        ESTABLISHED => leave_established(sk, new),
-        CLOSE => leave_close(sk, new),
+        ESTABLISHED => leave_established(&ctx, sk, new),
+        CLOSE => leave_close(&ctx, sk, new),
         SYN_SENT => leave_syn_sent(sk, new),
         FIN_WAIT1 | FIN_WAIT2 | CLOSE_WAIT | LAST_ACK | CLOSING => closing(sk, old, new),
         // A child closed before it was established (TCP Fast Open) starts to close like any other.
-        SYN_RECV if new == FIN_WAIT1 => leave_established(sk, new),
+        SYN_RECV if new == FIN_WAIT1 => leave_established(&ctx, sk, new),
         _ => {}
     }
     0
@@ -48,7 +48,7 @@ pub fn set_state(ctx: BtfTracePointContext) -> i32 {
 
 /// connect() and listen() of an owned process.
 #[inline(always)]
-fn leave_close(sk: *mut c_void, new: i32) {
+fn leave_close(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
     if new != SYN_SENT && new != LISTEN {
         return;
     }
@@ -69,7 +69,7 @@ fn leave_close(sk: *mut c_void, new: i32) {
         add(count::STALE, 1);
     }
     one(count::SEEN, side::SERVER);
-    let Some(life) = begin(sk, side::SERVER, cookie(sk)) else { return };
+    let Some(life) = begin(ctx, sk, side::SERVER, cookie(sk)) else { return };
     life.tgid = tgid;
     life.state = SYN_SENT as u8;
     life.connecting = now();
@@ -118,12 +118,12 @@ fn leave_syn_sent(sk: *mut c_void, new: i32) {
 
 /// The first FIN, or the RST: the moment at which a passive socket gets its record.
 #[inline(always)]
-fn leave_established(sk: *mut c_void, new: i32) {
+fn leave_established(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
     if let Some((slot, life)) = mine(sk) {
         if new == CLOSE {
             end(sk, slot, life, ESTABLISHED);
         } else {
-            start(sk, life, new);
+            start(life, new);
         }
         return;
     }
@@ -139,9 +139,9 @@ fn leave_established(sk: *mut c_void, new: i32) {
         one(if sk_err(sk) == 0 { count::RESET_BY_HAPROXY } else { count::RESET_BY_PEER }, side);
         return;
     }
-    let Some(life) = begin(sk, side, cookie(sk)) else { return };
+    let Some(life) = begin(ctx, sk, side, cookie(sk)) else { return };
     life.steps = 0;
-    start(sk, life, new);
+    start(life, new);
 }
 
 /// The record of an active socket, unless its pointer was reused since.
@@ -158,7 +158,7 @@ fn mine(sk: *mut c_void) -> Option<(Slot, &'static mut Life)> {
 }
 
 #[inline(always)]
-fn start(_sk: *mut c_void, life: &mut Life, new: i32) {
+fn start(life: &mut Life, new: i32) {
     advance(life, new, now());
     if new == FIN_WAIT1 {
         life.tgid = current_tgid();
