@@ -91,6 +91,7 @@ fn counts(sum: &[u64; count::SIZE], short: Vec<ShortDwell>) -> Counts {
         delivered: by_side(count::DELIVERED),
         lost: by_side(count::LOST),
         table_full: by_side(count::TABLE_FULL),
+        open: BySide::default(),
         transitions: sum[count::TRANSITIONS],
         missed_runs: 0,
         reset_by_peer: by_side(count::RESET_BY_PEER),

@@ -4,8 +4,12 @@ mod bpf;
 mod btf;
 mod decode;
 mod figures;
+mod files;
 mod load;
 mod memory;
 mod offsets;
+mod ports;
+mod source;
 
-pub use load::{LoadError, LoadOptions, Loaded, Probe, load_empty, probe};
+pub use load::{LoadError, LoadOptions, Probe, btf_path, load_empty, probe};
+pub use source::Traced;
