@@ -103,16 +103,13 @@ impl Engine {
                     }
                     self.entries.insert(cookie, entry);
                 }
+                Some(row) if row.state == TcpState::TimeWait && entry.timewait.is_some() => {
+                    self.became_time_wait(at, last, entry, row);
+                }
                 Some(row) if row.state == TcpState::TimeWait => {
-                    if entry.timewait.is_none() {
-                        entry.timewait = entry.current().filter(|step| step.state == TcpState::FinWait2).map(|step| step.at);
-                    }
-                    if entry.timewait.is_some() {
-                        self.became_time_wait(at, last, entry, row);
-                    } else {
-                        self.end_swept(&entry, at, Next::State(row.state));
-                        self.timewaits.begin(at, entry.life.side, 1);
-                    }
+                    let began = adopt::time_wait_began(row, at).unwrap_or(at).max(last).min(at);
+                    self.end_swept(&entry, began, Next::State(row.state));
+                    self.timewaits.begin(began, entry.life.side, 1);
                 }
                 Some(row) => {
                     self.end_swept(&entry, at, Next::State(row.state));

@@ -139,10 +139,11 @@ impl Traced {
     fn scan(&mut self, now: Mono, histograms: bool, out: &mut Vec<Stamped>) {
         let mut open: BySide<u64> = BySide::default();
         let mut closing = BTreeSet::new();
-        let mut unnamed = false;
+        let (mut unnamed, mut steps) = (false, 0);
         let (min, named) = (self.min, &self.named);
         self.loaded.table.scan(|record| {
             let side = decode::side(record.side);
+            steps += u64::from(record.steps);
             if record.flags & wire::flag::ADOPTED == 0 {
                 open.set(side, open.get(side) + 1);
             }
@@ -161,6 +162,7 @@ impl Traced {
         self.unnamed = unnamed;
         let mut counts: Counts = self.loaded.figures.read(histograms);
         counts.open = open;
+        counts.transitions += steps;
         counts.missed_runs = self.loaded.missed_runs();
         out.push((now, Input::Counts(Box::new(counts))));
         self.last_scan = Some(now);
