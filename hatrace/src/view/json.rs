@@ -11,6 +11,7 @@ use std::time::Duration;
 use hatrace_core::event::{Event, Next};
 use hatrace_core::input::{ProcessChange, Transition};
 use hatrace_core::snapshot::{Dwell, Lingering, Notice, Percentiles, Snapshot};
+use hatrace_core::sock::{BySide, Side};
 use hatrace_core::time::{Age, Mono};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -209,11 +210,18 @@ fn totals(snapshot: &Snapshot) -> Value {
         "transitions": totals.transitions,
         "lost": totals.lost,
         "with_session": 0,
-        "seen": totals.seen.total(),
-        "counted": totals.counted.total(),
-        "delivered": totals.delivered.total(),
+        "seen": by_side(&totals.seen),
+        "counted": by_side(&totals.counted),
+        "delivered": by_side(&totals.delivered),
+        "lost_lives": by_side(&totals.lost_lives),
+        "open_lives": by_side(&totals.open),
         "evicted": totals.evicted,
     })
+}
+
+/// For each side: `seen = counted + delivered + lost_lives + open_lives`.
+fn by_side(figures: &BySide<u64>) -> Value {
+    Side::ALL.into_iter().map(|side| (side.name().to_owned(), figures.get(side).into())).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn selection(page: &Page) -> Value {
