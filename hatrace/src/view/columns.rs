@@ -29,6 +29,7 @@ impl Cell {
 
     /// Text of a kind.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "a cell takes its value over")]
     pub fn inked(ink: Ink, text: impl ToString) -> Self {
         let text = text.to_string();
         let text = if text.is_empty() { "-".to_owned() } else { text };

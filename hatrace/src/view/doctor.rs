@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::json::SCHEMA;
 use super::page::Page;
 use super::paint::Ink;
+use super::words::clean;
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -78,7 +79,7 @@ pub fn text(out: &mut dyn Write, checks: &[Check], page: &Page) -> io::Result<()
     for check in checks {
         let status = format!("{:<4}", check.status.name());
         let status = page.paint.dab(check.status.ink(), &status);
-        writeln!(out, "{status} {:<width$} {}", check.name, check.found)?;
+        writeln!(out, "{status} {:<width$} {}", check.name, clean(&check.found))?;
         let more = [("costs:", &check.costs), ("try:", &check.remedy)];
         for (label, text) in more
             .into_iter()

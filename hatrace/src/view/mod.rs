@@ -4,6 +4,8 @@
 //! [`Event`](hatrace_core::event::Event), a [`Context`](crate::port::Context) and a [`Page`] to a writer. Only
 //! [`out`] knows terminals and files.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
 pub mod clock;
 pub mod columns;
 pub mod doctor;

@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use super::out::Output;
 use super::paint::Paint;
 use super::select::Selection;
 
@@ -18,6 +19,29 @@ pub struct Page {
     pub selection: Selection,
     /// In which zone times of day are written.
     pub zone: TimeZone,
+}
+
+impl Page {
+    /// As `output` can show it, in the host's time zone.
+    #[must_use]
+    pub fn on(output: &Output, rows: usize, selection: Selection) -> Self {
+        Self {
+            paint: output.paint(),
+            width: output.width(),
+            rows,
+            selection,
+            zone: TimeZone::system(),
+        }
+    }
+
+    /// The same for another stream: words on stderr beside data on stdout.
+    #[must_use]
+    pub fn painted(&self, paint: Paint) -> Self {
+        Self {
+            paint,
+            ..self.clone()
+        }
+    }
 }
 
 impl Default for Page {

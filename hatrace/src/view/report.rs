@@ -179,7 +179,7 @@ impl Bar {
 fn oldest(out: &mut dyn Write, lingering: &[&Lingering], page: &Page) -> io::Result<()> {
     let shown = lingering.len().min(page.rows);
     let which = if shown < lingering.len() {
-        format!("the {shown} oldest")
+        format!("the {shown} oldest (-n all lists all)")
     } else {
         "oldest first".to_owned()
     };

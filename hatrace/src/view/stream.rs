@@ -53,13 +53,13 @@ pub fn header(out: &mut dyn Write, page: &Page) -> io::Result<()> {
 pub fn event(out: &mut dyn Write, event: &Event, context: &Context, page: &Page) -> io::Result<()> {
     match event {
         Event::Lingers { at, row } => {
-            let line = row_line(*at, row, "..", "still", notes(row, context, None), context, page);
+            let line = row_line(*at, row, "..", "still", &notes(row, context, None), context, page);
             writeln!(out, "{}", page.paint.dab(Ink::Warn, &line))
         }
         Event::Left { at, row, next } => {
             let (name, remark) = words::next(*next);
             let notes = notes(row, context, Some(remark));
-            writeln!(out, "{}", row_line(*at, row, "->", name, notes, context, page))
+            writeln!(out, "{}", row_line(*at, row, "->", name, &notes, context, page))
         }
         Event::Transition { at, transition, held } => {
             writeln!(out, "{}", transition_line(*at, transition, *held, context, page))
@@ -114,7 +114,7 @@ fn row_line(
     row: &Lingering,
     arrow: &str,
     next: &str,
-    notes: Vec<String>,
+    notes: &[String],
     context: &Context,
     page: &Page,
 ) -> String {

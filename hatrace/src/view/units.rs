@@ -60,7 +60,7 @@ pub fn round(time: Duration) -> String {
 }
 
 fn cell_of_millis(time: Duration) -> String {
-    if time.subsec_micros() % 1000 == 0 {
+    if time.subsec_micros().is_multiple_of(1000) {
         format!("{}ms", time.as_millis())
     } else {
         cell(time)

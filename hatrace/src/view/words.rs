@@ -101,7 +101,7 @@ pub const fn next_code(next: Next) -> &'static str {
 pub fn who(context: &Context) -> String {
     let mut parts = vec![concat!("hatrace ", env!("CARGO_PKG_VERSION")).to_owned()];
     parts.push(match &context.haproxy_version {
-        Some(version) => format!("HAProxy {version}"),
+        Some(version) => format!("HAProxy {}", clean(version)),
         None => "HAProxy".to_owned(),
     });
     let processes = processes(context);
@@ -153,12 +153,71 @@ pub fn mode(context: &Context) -> String {
         } => "traced".to_owned(),
         Mode::Traced { .. } => format!("traced, timewaits polled every {every}"),
         Mode::Polled { why: None } => format!("polled every {every}"),
-        Mode::Polled { why: Some(why) } => format!("polled every {every} ({why})"),
+        Mode::Polled { why: Some(why) } => format!("polled every {every} ({})", clean(why)),
     }
 }
 
 /// A notice in one line.
 #[must_use]
 pub fn notice(notice: &Notice) -> String {
-    format!("notice: {} ({}): {}", notice.code, notice.count, notice.text)
+    format!(
+        "notice: {} ({}): {}",
+        notice.code,
+        notice.count,
+        clean(&notice.text)
+    )
+}
+
+/// Text that came from another program, without what a terminal would obey.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use hatrace_core::ids::Pid;
+
+    use super::*;
+    use crate::view::sample;
+
+    #[test]
+    fn a_terminal_is_not_spoken_to() {
+        assert_eq!(clean("2.6\u{1b}[31m\n\u{9b}x é"), "2.6 [31m  x é");
+        let mut context = sample::context();
+        context.haproxy_version = Some("2.6\u{1b}c".to_owned());
+        assert!(!who(&context).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn processes_and_modes() {
+        let mut context = sample::context();
+        assert_eq!(processes(&context), "worker 5108, master 5106");
+        assert_eq!(holders(&context), "5108");
+        context.pids = vec![Pid(5106)];
+        assert_eq!(holders(&context), "5106");
+        context.pids = vec![Pid(1), Pid(2)];
+        context.master = None;
+        assert_eq!(processes(&context), "pid 1, pid 2");
+        assert_eq!(holders(&context), "1,2");
+        context.mode = Mode::Traced {
+            exact_timewaits: false,
+        };
+        assert_eq!(mode(&context), "traced, timewaits polled every 1s");
+        context.mode = Mode::Polled {
+            why: Some("no BTF".to_owned()),
+        };
+        assert_eq!(mode(&context), "polled every 1s (no BTF)");
+    }
+
+    #[test]
+    fn an_orphan_is_the_kernel_s_and_an_unaccepted_one_is_no_leak() {
+        assert!(meaning(TcpState::FinWait2, Holder::Held).contains("no kernel timer"));
+        for holder in [Holder::Orphaned, Holder::Timewait] {
+            assert!(meaning(TcpState::FinWait2, holder).contains("tcp_fin_timeout"));
+        }
+        assert!(meaning(TcpState::CloseWait, Holder::Unaccepted).ends_with("Not a leak"));
+    }
 }

@@ -37,7 +37,7 @@ CLOSE_WAIT, server side: 1 ended, 0 open; p50 2.00ms, p90 2.00ms, p99 2.00ms, ma
             HELD   ENDED   OPEN  SHARE
        1ms..10ms       1      0 100.0% |████████████████████████████████████████
 
-Lingering now: 5; the 2 oldest:
+Lingering now: 5; the 2 oldest (-n all lists all):
          AGE SIDE   STATE      HOLDER LOCAL           PEER             PID FD UNREAD UNACKED RETR FIRST-FIN CLOCK
       12m04s client FIN_WAIT2  held   192.0.2.1:443   10.0.0.7:51234  5108 17      0       0    0 haproxy   none
 2m04s..5m10s server CLOSE_WAIT held   127.0.0.1:37956 127.0.0.2:29001 5108 18     12       0    0 peer      none
@@ -147,4 +147,20 @@ fn shares_are_rounded_and_never_hide_what_exists() {
     assert_eq!(share(2, 3), "66.7%");
     assert_eq!(share(1, 100_000), "<0.1%");
     assert_eq!(share(0, 0), "0.0%");
+}
+
+#[test]
+fn colour_adds_nothing_but_colour() {
+    let page = Page {
+        paint: crate::view::Paint::new(true),
+        ..Page::default()
+    };
+    let coloured = drawn(&page);
+    assert!(coloured.contains('\u{1b}'));
+    assert_eq!(
+        anstream::adapter::strip_str(&coloured).to_string(),
+        drawn(&Page::default())
+    );
+    // The line to paste is never coloured.
+    assert!(!coloured.lines().last().unwrap().contains('\u{1b}'));
 }
