@@ -1,8 +1,8 @@
 //! The state of things, as plain data.
 
 use crate::engine::{Engine, spans};
+use crate::snapshot::{Lingering, Snapshot, Totals};
 use crate::sock::BySide;
-use crate::snapshot::{Snapshot, Totals};
 use crate::time::Mono;
 
 impl Engine {
@@ -23,7 +23,9 @@ impl Engine {
             }
             if let Some(row) = entry.lingering(at) {
                 dwells.open(side, row.state, row.age.at_least, 1);
-                lingering.push(row);
+                if self.is_worth_a_row(&row) {
+                    lingering.push(row);
+                }
             }
         }
         lingering.sort_by_key(|row| (std::cmp::Reverse(row.age.at_least), row.cookie));
@@ -36,6 +38,12 @@ impl Engine {
             notices: self.gaps.notices(&self.counts),
             ended_processes: self.ended_processes.clone(),
         }
+    }
+
+    /// It has lasted for the minimum, or may have.
+    fn is_worth_a_row(&self, row: &Lingering) -> bool {
+        let min = self.settings.min;
+        row.age.at_least >= min || row.age.at_most.is_some_and(|at_most| at_most >= min)
     }
 
     fn totals(&self) -> Totals {

@@ -21,7 +21,9 @@ pub fn since(row: &SockRow, at: Mono, fin_timeout: Duration) -> Since {
     if row.timewait {
         return timewait(row, at, fin_timeout);
     }
-    let Some(quiet) = row.quiet else { return Since::Before(at) };
+    let Some(quiet) = row.quiet else {
+        return Since::Before(at);
+    };
     let (at_least, at_most) = match row.state {
         TcpState::CloseWait => (quiet.ack_received, Some(quiet.data_received)),
         TcpState::FinWait2 => (quiet.ack_received, Some(quiet.data_sent)),
@@ -31,15 +33,24 @@ pub fn since(row: &SockRow, at: Mono, fin_timeout: Duration) -> Since {
     };
     let latest = at.back(at_least.saturating_sub(COARSE));
     match at_most {
-        Some(at_most) if at_most >= at_least => Since::Between { earliest: at.back(at_most + COARSE), latest },
+        Some(at_most) if at_most >= at_least => Since::Between {
+            earliest: at.back(at_most + COARSE),
+            latest,
+        },
         _ => Since::Before(latest),
     }
 }
 
 /// A timewait's timer was armed when it was made: what it has used up is how long it has existed.
 fn timewait(row: &SockRow, at: Mono, fin_timeout: Duration) -> Since {
-    let Timer::Timewait(left) = row.timer else { return Since::Before(at) };
-    let whole = if row.state == TcpState::TimeWait { TIME_WAIT } else { fin_timeout };
+    let Timer::Timewait(left) = row.timer else {
+        return Since::Before(at);
+    };
+    let whole = if row.state == TcpState::TimeWait {
+        TIME_WAIT
+    } else {
+        fin_timeout
+    };
     // It may have been a held FIN_WAIT2 before: a lower bound, no more.
     Since::Before(at.back(whole.saturating_sub(left).saturating_sub(COARSE)))
 }

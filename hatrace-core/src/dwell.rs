@@ -50,7 +50,11 @@ impl Population {
     fn new() -> Option<Self> {
         // Three digits: a thousandth; microseconds, as far up as need be.
         let histogram = Histogram::new(3).ok()?;
-        Some(Self { ended: histogram.clone(), open: histogram, between_sweeps: 0 })
+        Some(Self {
+            ended: histogram.clone(),
+            open: histogram,
+            between_sweeps: 0,
+        })
     }
 }
 
@@ -62,7 +66,9 @@ pub struct Dwells {
 
 fn micros(span: Duration) -> u64 {
     // Four hundred days: longer than any HAProxy runs, and a bound on the histogram's memory.
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX).min(400 * 86_400 * 1_000_000)
+    u64::try_from(span.as_micros())
+        .unwrap_or(u64::MAX)
+        .min(400 * 86_400 * 1_000_000)
 }
 
 impl Dwells {
@@ -102,7 +108,11 @@ impl Dwells {
     pub fn short(&mut self, cells: &[ShortDwell]) {
         for cell in cells {
             let middle = (micros(cell.low) as f64 * micros(cell.high) as f64).sqrt();
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between two u64, positive")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "between two u64, positive"
+            )]
             let span = Duration::from_micros(middle.round() as u64);
             self.ended(cell.side, cell.state, span, cell.count);
         }
@@ -136,7 +146,12 @@ fn percentiles(histogram: &Histogram<u64>) -> Option<Percentiles> {
 fn row(side: Side, state: TcpState, population: &Population) -> Dwell {
     let mut all = population.ended.clone();
     let _ = all.add(&population.open);
-    let none = Percentiles { p50: Duration::ZERO, p90: Duration::ZERO, p99: Duration::ZERO, max: Duration::ZERO };
+    let none = Percentiles {
+        p50: Duration::ZERO,
+        p90: Duration::ZERO,
+        p99: Duration::ZERO,
+        max: Duration::ZERO,
+    };
     let together = percentiles(&all).unwrap_or(none);
     Dwell {
         side,
@@ -160,7 +175,9 @@ fn buckets(population: &Population) -> Vec<Bucket> {
     let count = |histogram: &Histogram<u64>, low: u64, high: Option<u64>| {
         histogram
             .iter_recorded()
-            .filter(|value| value.value_iterated_to() >= low && high.is_none_or(|high| value.value_iterated_to() < high))
+            .filter(|value| {
+                value.value_iterated_to() >= low && high.is_none_or(|high| value.value_iterated_to() < high)
+            })
             .map(|value| value.count_at_value())
             .sum()
     };

@@ -159,7 +159,9 @@ impl Engine {
 
     /// Tells of lingering states that a life has left, once each.
     fn tell_left(&mut self, cookie: Cookie, end: Option<(Mono, TcpState, Next)>) {
-        let Some(entry) = self.entries.get_mut(&cookie) else { return };
+        let Some(entry) = self.entries.get_mut(&cookie) else {
+            return;
+        };
         for (step, until, next) in spans(&entry.life, end) {
             if entry.left.has(step.state) || !step.state.lingers() {
                 continue;
@@ -227,11 +229,14 @@ impl Engine {
             if ending == Ending::HandedFinWait2 && step.state == TcpState::FinWait2 {
                 continue;
             }
-            self.dwells.ended(ended.life.side, step.state, until.since(step.at.latest()), 1);
+            self.dwells
+                .ended(ended.life.side, step.state, until.since(step.at.latest()), 1);
         }
         self.entries.insert(cookie, entry);
         self.tell_left(cookie, (ending != Ending::HandedFinWait2).then_some(end));
-        let Some(entry) = self.entries.remove(&cookie) else { return };
+        let Some(entry) = self.entries.remove(&cookie) else {
+            return;
+        };
         if ending == Ending::HandedFinWait2 {
             self.hand_over(ended.at, entry);
         } else {
@@ -255,10 +260,22 @@ impl Engine {
     }
 
     fn hand_over(&mut self, at: Mono, entry: Entry) {
-        let Some(step) = entry.life.current().filter(|step| step.state == TcpState::FinWait2) else { return };
+        let Some(step) = entry
+            .life
+            .current()
+            .filter(|step| step.state == TcpState::FinWait2)
+        else {
+            return;
+        };
         if self.room() {
             let announced = entry.announced;
-            let handed = Handed { at, since: step.at, life: entry.life, seen: entry.seen, announced };
+            let handed = Handed {
+                at,
+                since: step.at,
+                life: entry.life,
+                seen: entry.seen,
+                announced,
+            };
             self.handed.insert(handed.life.cookie, handed);
         }
     }
@@ -272,7 +289,9 @@ impl Engine {
             && entry.timewait.is_some()
             && let Some(entry) = self.entries.remove(&cookie)
         {
-            let at = at.or_else(|| entry.seen.as_ref().map(|seen| seen.at)).unwrap_or(self.checked);
+            let at = at
+                .or_else(|| entry.seen.as_ref().map(|seen| seen.at))
+                .unwrap_or(self.checked);
             self.end_timewait(entry, Since::Exact(at), Next::Gone);
         }
     }
@@ -285,7 +304,13 @@ impl Engine {
         self.dwells.ended(entry.life.side, TcpState::FinWait2, dwell, 1);
         self.remember_end(until, entry.life.cookie);
         if dwell >= self.settings.min {
-            let row = Box::new(entry.row(Step { state: TcpState::FinWait2, at: since }, until));
+            let row = Box::new(entry.row(
+                Step {
+                    state: TcpState::FinWait2,
+                    at: since,
+                },
+                until,
+            ));
             self.events.push(Event::Left { at: until, row, next });
         }
     }
@@ -306,7 +331,10 @@ impl Engine {
         const REMEMBERED_TRANSITIONS: usize = 1 << 16;
         let mut held = None;
         if let Some(cookie) = transition.cookie {
-            held = self.transitions.get(&cookie).map(|since| Since::Exact(*since).age(at));
+            held = self
+                .transitions
+                .get(&cookie)
+                .map(|since| Since::Exact(*since).age(at));
             if transition.to == TcpState::Close {
                 self.transitions.remove(&cookie);
             } else if transition.from != transition.to
@@ -332,14 +360,19 @@ impl Engine {
         const PATIENCE: Duration = Duration::from_millis(2500);
         self.checked = at;
         for entry in self.entries.values_mut() {
-            let Some(step) = entry.current().filter(|step| step.state.lingers()) else { continue };
+            let Some(step) = entry.current().filter(|step| step.state.lingers()) else {
+                continue;
+            };
             if entry.announced.has(step.state) {
                 continue;
             }
             let age = at.since(step.at.latest());
             if age >= self.settings.min && (entry.seen.is_some() || age >= self.settings.min + PATIENCE) {
                 entry.announced = entry.announced.with(step.state);
-                self.events.push(Event::Lingers { at, row: Box::new(entry.row(step, at)) });
+                self.events.push(Event::Lingers {
+                    at,
+                    row: Box::new(entry.row(step, at)),
+                });
             }
         }
     }
@@ -347,7 +380,12 @@ impl Engine {
 
 /// The spans of a life that have ended: state, end, what came next. `end`: when and how the full socket ended.
 pub(crate) fn spans(life: &Life, end: Option<(Mono, TcpState, Next)>) -> Vec<(Step, Mono, Next)> {
-    let step = |state, at: Option<Mono>| at.map(|at| Step { state, at: Since::Exact(at) });
+    let step = |state, at: Option<Mono>| {
+        at.map(|at| Step {
+            state,
+            at: Since::Exact(at),
+        })
+    };
     let steps: Vec<Step> = [
         step(TcpState::SynSent, life.connecting_at),
         step(TcpState::Established, life.established_at),

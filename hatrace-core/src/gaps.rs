@@ -56,35 +56,83 @@ impl Gaps {
             }
         };
         let (lost, full) = (counts.lost.total(), counts.table_full.total());
-        say("records-lost", lost, format!("{lost} ended lives were lost: the ring was full before it was read. They are in no histogram."));
+        say(
+            "records-lost",
+            lost,
+            format!(
+                "{lost} ended lives were lost: the ring was full before it was read. They are in no histogram."
+            ),
+        );
         say(
             "table-full",
             full,
-            format!("{full} sockets were not followed: the kernel half's table was full. Those that HAProxy holds are found by the next sweep, their age as an interval."),
+            format!(
+                "{full} sockets were not followed: the kernel half's table was full. Those that HAProxy holds are found by the next sweep, their age as an interval."
+            ),
         );
         let missed = counts.missed_runs;
         say(
             "missed-runs",
             missed,
-            format!("{missed} transitions were not seen: the kernel doesn't run a program that an interrupt meets while it is running. A socket concerned may show an older state until the next sweep."),
+            format!(
+                "{missed} transitions were not seen: the kernel doesn't run a program that an interrupt meets while it is running. A socket concerned may show an older state until the next sweep."
+            ),
         );
         let (overflows, without) = (self.overflows, self.without_timewait);
         say(
             "timewait-overflow",
             overflows,
-            format!("the kernel did not make {overflows} timewaits: its table was full (net.ipv4.tcp_max_tw_buckets). {without} orphaned FIN_WAIT2 sockets that no sweep found may have been among them: their dwell is not counted."),
+            format!(
+                "the kernel did not make {overflows} timewaits: its table was full (net.ipv4.tcp_max_tw_buckets). {without} orphaned FIN_WAIT2 sockets that no sweep found may have been among them: their dwell is not counted."
+            ),
         );
         let evicted = self.evicted;
-        say("evicted", evicted, format!("{evicted} lives were not followed: more linger than this program keeps. The oldest are kept."));
-        say("malformed", self.malformed, format!("{} records of the kernel half could not be understood: agent and eBPF object don't fit together.", self.malformed));
-        say("sweep-failed", self.sweeps_failed, format!("{} sweeps failed, the last: {}. Timewaits' ends and addresses are later or missing.", self.sweeps_failed, self.last_failure));
+        say(
+            "evicted",
+            evicted,
+            format!(
+                "{evicted} lives were not followed: more linger than this program keeps. The oldest are kept."
+            ),
+        );
+        say(
+            "malformed",
+            self.malformed,
+            format!(
+                "{} records of the kernel half could not be understood: agent and eBPF object don't fit together.",
+                self.malformed
+            ),
+        );
+        say(
+            "sweep-failed",
+            self.sweeps_failed,
+            format!(
+                "{} sweeps failed, the last: {}. Timewaits' ends and addresses are later or missing.",
+                self.sweeps_failed, self.last_failure
+            ),
+        );
         for (netns, why) in &self.unreachable {
-            say("netns-unreachable", 1, format!("network namespace {netns} could not be looked into ({why}): timewaits and orphans there are not followed."));
+            say(
+                "netns-unreachable",
+                1,
+                format!(
+                    "network namespace {netns} could not be looked into ({why}): timewaits and orphans there are not followed."
+                ),
+            );
         }
         for shared in &self.shared {
-            say("shared-listener", 1, format!("a process that isn't followed listens on {shared}: an accepted socket that was never seen in HAProxy's hands may be that process's."));
+            say(
+                "shared-listener",
+                1,
+                format!(
+                    "a process that isn't followed listens on {shared}: an accepted socket that was never seen in HAProxy's hands may be that process's."
+                ),
+            );
         }
-        say("mptcp", counts.mptcp, format!("{} MPTCP sockets were seen and are not followed.", counts.mptcp));
+        say(
+            "mptcp",
+            counts.mptcp,
+            format!("{} MPTCP sockets were seen and are not followed.", counts.mptcp),
+        );
         notices
     }
 }

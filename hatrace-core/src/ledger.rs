@@ -43,7 +43,11 @@ impl Seen {
         };
         let nobodys = fds && open_by.is_none() && row.inode.is_none() && !row.timewait;
         let orphaned = row.orphaned.unwrap_or_else(|| {
-            nobodys && matches!(row.state, TcpState::FinWait1 | TcpState::FinWait2 | TcpState::LastAck | TcpState::Closing)
+            nobodys
+                && matches!(
+                    row.state,
+                    TcpState::FinWait1 | TcpState::FinWait2 | TcpState::LastAck | TcpState::Closing
+                )
         });
         Self {
             at,
@@ -55,7 +59,9 @@ impl Seen {
             retransmits: row.retransmits,
             timer: row.timer,
             orphaned,
-            unaccepted: nobodys && matches!(row.state, TcpState::CloseWait | TcpState::Established) && row.orphaned != Some(true),
+            unaccepted: nobodys
+                && matches!(row.state, TcpState::CloseWait | TcpState::Established)
+                && row.orphaned != Some(true),
         }
     }
 }
@@ -93,14 +99,24 @@ impl Entry {
     /// A life that was first heard of through `witness`.
     #[must_use]
     pub const fn new(life: Life, witness: Witness) -> Self {
-        Self { life, witness, timewait: None, seen: None, announced: StateSet::EMPTY, left: StateSet::EMPTY }
+        Self {
+            life,
+            witness,
+            timewait: None,
+            seen: None,
+            announced: StateSet::EMPTY,
+            left: StateSet::EMPTY,
+        }
     }
 
     /// The state it is in.
     #[must_use]
     pub fn current(&self) -> Option<Step> {
         match self.timewait {
-            Some(at) => Some(Step { state: TcpState::FinWait2, at }),
+            Some(at) => Some(Step {
+                state: TcpState::FinWait2,
+                at,
+            }),
             None => self.life.current(),
         }
     }
@@ -152,14 +168,20 @@ impl Entry {
     /// As a row of views, if it lingers.
     #[must_use]
     pub fn lingering(&self, now: Mono) -> Option<Lingering> {
-        self.current().filter(|step| step.state.lingers()).map(|step| self.row(step, now))
+        self.current()
+            .filter(|step| step.state.lingers())
+            .map(|step| self.row(step, now))
     }
 
     /// As a row: in the state of `step`, at `now`.
     #[must_use]
     pub fn row(&self, step: Step, now: Mono) -> Lingering {
         let holder = self.holder();
-        let open_by = self.seen.as_ref().and_then(|seen| seen.open_by).filter(|_| holder == Holder::Held);
+        let open_by = self
+            .seen
+            .as_ref()
+            .and_then(|seen| seen.open_by)
+            .filter(|_| holder == Holder::Held);
         let seen = self.seen.as_ref();
         Lingering {
             cookie: self.life.cookie,
@@ -174,7 +196,10 @@ impl Entry {
             fd: open_by.map(|(_, fd)| fd),
             unread: seen.map(|seen| seen.unread),
             unacked: seen.map(|seen| seen.unacked),
-            retransmits: self.life.retransmits.max(seen.map_or(0, |seen| u32::from(seen.retransmits))),
+            retransmits: self
+                .life
+                .retransmits
+                .max(seen.map_or(0, |seen| u32::from(seen.retransmits))),
             first_fin: self.first_fin(),
             adopted: self.life.adopted,
             kernel_timer: self.kernel_timer(holder, now),
@@ -182,15 +207,25 @@ impl Entry {
     }
 
     fn first_fin(&self) -> FirstFin {
-        if self.timewait.is_some() { FirstFin::Haproxy } else { self.life.first_fin() }
+        if self.timewait.is_some() {
+            FirstFin::Haproxy
+        } else {
+            self.life.first_fin()
+        }
     }
 
     fn kernel_timer(&self, holder: Holder, now: Mono) -> Option<KernelTimer> {
         let seen = self.seen.as_ref()?;
         let left = |left: std::time::Duration| left.saturating_sub(now.since(seen.at));
         match (holder, seen.timer) {
-            (Holder::Timewait, Timer::Timewait(at_look)) => Some(KernelTimer { name: "tcp_fin_timeout", left: left(at_look) }),
-            (Holder::Orphaned, Timer::Keepalive(at_look)) => Some(KernelTimer { name: "tcp_fin_timeout", left: left(at_look) }),
+            (Holder::Timewait, Timer::Timewait(at_look)) => Some(KernelTimer {
+                name: "tcp_fin_timeout",
+                left: left(at_look),
+            }),
+            (Holder::Orphaned, Timer::Keepalive(at_look)) => Some(KernelTimer {
+                name: "tcp_fin_timeout",
+                left: left(at_look),
+            }),
             _ => None,
         }
     }

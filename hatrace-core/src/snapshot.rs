@@ -19,7 +19,7 @@ pub struct Snapshot {
     pub totals: Totals,
     /// Dwell times by side and state: sides in `Side::ALL` order, then states in the order of a close; only those with anything in them.
     pub dwell: Vec<Dwell>,
-    /// Sockets lingering now, oldest first (by `age.at_least`, then cookie). No TIME_WAIT.
+    /// Sockets that have lingered for the minimum, or may have: oldest first (by `age.at_least`, then cookie). No TIME_WAIT.
     pub lingering: Vec<Lingering>,
     /// What was not seen, or should be known: for the user's eyes, most important first.
     pub notices: Vec<Notice>,

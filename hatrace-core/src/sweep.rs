@@ -34,7 +34,9 @@ impl Engine {
     /// How many timewaits the kernel has not made since the last sweep.
     fn overflowed(&mut self, total: Option<u64>) -> u64 {
         let Some(total) = total else { return 0 };
-        let more = self.timewait_overflow.map_or(0, |before| total.saturating_sub(before));
+        let more = self
+            .timewait_overflow
+            .map_or(0, |before| total.saturating_sub(before));
         self.timewait_overflow = Some(total);
         self.gaps.overflows += more;
         more
@@ -45,15 +47,25 @@ impl Engine {
     }
 
     /// Handovers that no sweep has seen so far: found, found in TIME_WAIT already, or gone.
-    fn settle_handed(&mut self, at: Mono, sweep: &Sweep, rows: &BTreeMap<Cookie, &SockRow>, mut overflowed: u64) {
+    fn settle_handed(
+        &mut self,
+        at: Mono,
+        sweep: &Sweep,
+        rows: &BTreeMap<Cookie, &SockRow>,
+        mut overflowed: u64,
+    ) {
         let due: Vec<Cookie> = self
             .handed
             .iter()
-            .filter(|(_, handed)| handed.at <= at && Self::covers(sweep, handed.seen.map(|seen| seen.netns), TcpState::FinWait2))
+            .filter(|(_, handed)| {
+                handed.at <= at && Self::covers(sweep, handed.seen.map(|seen| seen.netns), TcpState::FinWait2)
+            })
             .map(|(cookie, _)| *cookie)
             .collect();
         for cookie in due {
-            let Some(handed) = self.handed.remove(&cookie) else { continue };
+            let Some(handed) = self.handed.remove(&cookie) else {
+                continue;
+            };
             let since = handed.at;
             match rows.get(&cookie) {
                 Some(row) if row.timewait && row.state == TcpState::FinWait2 => {
@@ -75,7 +87,10 @@ impl Engine {
 
     /// The peer's FIN came at last: FIN_WAIT2 ended when TIME_WAIT's minute began, which its timer tells.
     fn became_time_wait(&mut self, at: Mono, not_before: Mono, entry: Entry, row: &SockRow) {
-        let began = adopt::time_wait_began(row, at).unwrap_or(at).max(not_before).min(at);
+        let began = adopt::time_wait_began(row, at)
+            .unwrap_or(at)
+            .max(not_before)
+            .min(at);
         self.timewaits.begin(began, entry.life.side, 1);
         self.end_timewait(entry, Since::Exact(began), Next::State(TcpState::TimeWait));
     }
@@ -88,12 +103,16 @@ impl Engine {
             .filter(|(_, entry)| entry.witness == Witness::Sweep)
             .filter(|(_, entry)| {
                 let netns = entry.seen.map(|seen| seen.netns);
-                entry.current().is_some_and(|step| Self::covers(sweep, netns, step.state))
+                entry
+                    .current()
+                    .is_some_and(|step| Self::covers(sweep, netns, step.state))
             })
             .map(|(cookie, _)| *cookie)
             .collect();
         for cookie in due {
-            let Some(mut entry) = self.entries.remove(&cookie) else { continue };
+            let Some(mut entry) = self.entries.remove(&cookie) else {
+                continue;
+            };
             let last = entry.seen.map_or(self.start, |seen| seen.at);
             match rows.get(&cookie) {
                 Some(row) if entry.current().is_some_and(|step| step.state == row.state) => {
@@ -113,12 +132,25 @@ impl Engine {
                 }
                 Some(row) => {
                     self.end_swept(&entry, at, Next::State(row.state));
-                    entry.life.second = Some(Step { state: row.state, at: Since::Polled { earliest: last, latest: at } });
+                    entry.life.second = Some(Step {
+                        state: row.state,
+                        at: Since::Polled {
+                            earliest: last,
+                            latest: at,
+                        },
+                    });
                     self.entries.insert(cookie, entry);
                 }
                 None if entry.timewait.is_some() => {
                     let end = Self::gone_by(&entry, last, at);
-                    self.end_timewait(entry, Since::Polled { earliest: last, latest: end }, Next::Gone);
+                    self.end_timewait(
+                        entry,
+                        Since::Polled {
+                            earliest: last,
+                            latest: end,
+                        },
+                        Next::Gone,
+                    );
                 }
                 None => {
                     self.end_swept(&entry, at, Next::Gone);
@@ -148,14 +180,20 @@ impl Engine {
             // A look without fds doesn't take away what one with fds has told.
             let before = entry.seen;
             let mut seen = Seen::from_row(row, at, sweep.fds);
-            if !sweep.fds && let Some(before) = before {
+            if !sweep.fds
+                && let Some(before) = before
+            {
                 seen.open_by = before.open_by;
                 seen.unaccepted = before.unaccepted;
             }
             entry.seen = Some(seen);
             return;
         }
-        if row.claim == Claim::None || self.has_ended(row.cookie) || self.handed.contains_key(&row.cookie) || !row.state.lingers() {
+        if row.claim == Claim::None
+            || self.has_ended(row.cookie)
+            || self.handed.contains_key(&row.cookie)
+            || !row.state.lingers()
+        {
             return;
         }
         if self.settings.polled || self.last_sweep.is_none() {
@@ -167,11 +205,19 @@ impl Engine {
 
     /// Sockets that a sweep found and that a whole scan since has not told of: older than hatrace, or missed by the kernel half.
     pub(crate) fn adopt_strangers(&mut self, at: Mono) {
-        let due: Vec<Cookie> =
-            self.strangers.iter().filter(|(_, (then, _))| at > *then).map(|(cookie, _)| *cookie).collect();
+        let due: Vec<Cookie> = self
+            .strangers
+            .iter()
+            .filter(|(_, (then, _))| at > *then)
+            .map(|(cookie, _)| *cookie)
+            .collect();
         for cookie in due {
-            let Some((then, row)) = self.strangers.remove(&cookie) else { continue };
-            let known = self.entries.contains_key(&cookie) || self.handed.contains_key(&cookie) || self.has_ended(cookie);
+            let Some((then, row)) = self.strangers.remove(&cookie) else {
+                continue;
+            };
+            let known = self.entries.contains_key(&cookie)
+                || self.handed.contains_key(&cookie)
+                || self.has_ended(cookie);
             if !known {
                 self.adopt(then, true, &row);
             }
@@ -199,7 +245,10 @@ impl Engine {
             pid: open_by,
             connecting_at: None,
             established_at: None,
-            closing: Some(Step { state: row.state, at: since }),
+            closing: Some(Step {
+                state: row.state,
+                at: since,
+            }),
             second: None,
             orphaned_at: None,
             retransmits: u32::from(row.retransmits),

@@ -27,7 +27,11 @@ impl Timewaits {
         self.expire(at);
         match self.begun.back_mut() {
             // A quarter of a second is finer than any view of a minute.
-            Some((last, last_side, total)) if *last_side == side && at.since(*last) < Duration::from_millis(250) => *total += count,
+            Some((last, last_side, total))
+                if *last_side == side && at.since(*last) < Duration::from_millis(250) =>
+            {
+                *total += count
+            }
             _ => self.begun.push_back((at, side, count)),
         }
     }

@@ -3,14 +3,15 @@
 //! A passive socket's is made when it starts to close, an active one's at SYN_SENT, the only moment at which its owner is
 //! known for certain. At the end most lives become counts; those that say something become a ring record.
 
-use aya_ebpf::{EbpfContext, Global};
 use aya_ebpf::cty::c_void;
+use aya_ebpf::{EbpfContext, Global};
 use aya_log_ebpf::warn;
 use hatrace_common::wire::{Ends, Life, LifeEnd, count, flag, kind};
 
 use crate::counters::{add, one, span};
 use crate::fields::{
-    CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT2, Ptr, SYN_SENT, ends, netns, queues, sk_err, sk_flags, sk_socket,
+    CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT2, Ptr, SYN_SENT, ends, netns, queues, sk_err, sk_flags,
+    sk_socket,
 };
 use crate::maps::HANDED;
 use crate::ring::{now, put};
@@ -33,7 +34,10 @@ pub fn begin<C: EbpfContext>(ctx: &C, sk: *mut c_void, side: u8, cookie: u64) ->
     let Some(slot) = take(sk as u64) else {
         let times = one(count::TABLE_FULL, side);
         if times & times.wrapping_sub(1) == 0 {
-            warn!(ctx, "the table of lives is full: {} sockets of side {} not followed on this CPU", times, side);
+            warn!(
+                ctx,
+                "the table of lives is full: {} sockets of side {} not followed on this CPU", times, side
+            );
         }
         return None;
     };
@@ -66,10 +70,18 @@ struct Verdict {
 pub fn end(sk: *mut c_void, slot: Slot, life: &mut Life, old: i32) {
     let at = now();
     let bits = sk_flags(sk);
-    let verdict = Verdict { err: sk_err(sk) as u32, dead: bits & SOCK_DEAD != 0, done: bits & SOCK_DONE != 0 };
+    let verdict = Verdict {
+        err: sk_err(sk) as u32,
+        dead: bits & SOCK_DEAD != 0,
+        done: bits & SOCK_DONE != 0,
+    };
     if verdict.dead && life.orphaned == 0 {
         // Closed outright, not shut first: it was orphaned when its FIN went out.
-        life.orphaned = if life.first == CLOSE_WAIT as u8 { life.second } else { life.closing };
+        life.orphaned = if life.first == CLOSE_WAIT as u8 {
+            life.second
+        } else {
+            life.closing
+        };
     }
     life.steps = life.steps.wrapping_add(1);
     add(count::TRANSITIONS, life.steps as u64);
@@ -89,7 +101,14 @@ pub fn end(sk: *mut c_void, slot: Slot, life: &mut Life, old: i32) {
         tally(life, old, at);
     }
     if old == ESTABLISHED {
-        one(if quiet { count::RESET_BY_HAPROXY } else { count::RESET_BY_PEER }, life.side);
+        one(
+            if quiet {
+                count::RESET_BY_HAPROXY
+            } else {
+                count::RESET_BY_PEER
+            },
+            life.side,
+        );
     }
     slot.free();
 }

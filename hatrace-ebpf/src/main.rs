@@ -4,7 +4,10 @@
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch, core_intrinsics)]
-#![allow(internal_features, reason = "compare-and-exchange on map memory has no stable spelling for the BPF target")]
+#![allow(
+    internal_features,
+    reason = "compare-and-exchange on map memory has no stable spelling for the BPF target"
+)]
 
 mod counters;
 mod fields;

@@ -32,5 +32,10 @@ pub fn put_other<T: 'static>(record: &T) {
 /// Writes a piece of evidence.
 #[inline(always)]
 pub fn put_evidence(what: u32, cookie: u64) {
-    put_other(&Evidence { kind: kind::EVIDENCE, what, at: now(), cookie });
+    put_other(&Evidence {
+        kind: kind::EVIDENCE,
+        what,
+        at: now(),
+        cookie,
+    });
 }

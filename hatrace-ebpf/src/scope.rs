@@ -61,7 +61,12 @@ pub fn accepted(sk: Ptr) -> Option<u8> {
 /// Asks the map of listeners: the exact address first, then the wildcard.
 #[inline(always)]
 fn listener(sk: Ptr, netns: u32, port: u16) -> Option<u8> {
-    let mut key = Listener { netns, port, zero: 0, addr: [0; 16] };
+    let mut key = Listener {
+        netns,
+        port,
+        zero: 0,
+        addr: [0; 16],
+    };
     local_mapped(sk, &mut key.addr);
     // SAFETY: values are only ever replaced by whole words.
     if let Some(found) = unsafe { LISTENERS.get(&key) } {

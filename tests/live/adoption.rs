@@ -36,12 +36,24 @@ fn two_hundred_older_sockets_with_the_truth_inside_their_intervals() {
         for (at, pair) in pairs.iter().enumerate() {
             let front = &by_peer[&pair.client_address().to_string()];
             let back = &by_local[&pair.back_address().to_string()];
-            let (front_state, back_state) =
-                if by_server(at) { ("FIN_WAIT2", "CLOSE_WAIT") } else { ("CLOSE_WAIT", "FIN_WAIT2") };
-            assert_eq!(front.kind(), format!("{front_state}/held/client"), "{}", front.json);
+            let (front_state, back_state) = if by_server(at) {
+                ("FIN_WAIT2", "CLOSE_WAIT")
+            } else {
+                ("CLOSE_WAIT", "FIN_WAIT2")
+            };
+            assert_eq!(
+                front.kind(),
+                format!("{front_state}/held/client"),
+                "{}",
+                front.json
+            );
             assert_eq!(back.kind(), format!("{back_state}/held/server"), "{}", back.json);
             for row in [front, back] {
-                assert!(matches!(row.text("age_bound"), "between" | "at_least"), "{}", row.json);
+                assert!(
+                    matches!(row.text("age_bound"), "between" | "at_least"),
+                    "{}",
+                    row.json
+                );
                 assert_eq!(row.json["adopted"], true, "{}", row.json);
                 assert!(
                     row.can_have_begun(pair.closed_at, pair.closed_at + 0.05),

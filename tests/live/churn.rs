@@ -41,9 +41,14 @@ fn requests(netns: &Netns, count: usize) -> usize {
                 scope.spawn(|| {
                     while next.fetch_add(1, Ordering::Relaxed) < count {
                         let address: SocketAddr = "127.0.0.1:8000".parse().unwrap();
-                        let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(5)) else { continue };
+                        let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(5))
+                        else {
+                            continue;
+                        };
                         let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
-                        let sent = stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").is_ok();
+                        let sent = stream
+                            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                            .is_ok();
                         let mut text = Vec::new();
                         let _ = stream.read_to_end(&mut text);
                         if sent && text.starts_with(b"HTTP/1.1 200") {
@@ -82,7 +87,8 @@ fn a_hundred_thousand_short_connections_are_all_accounted_for() {
     netns.sysctl("net.ipv4.tcp_tw_reuse", "1");
     let haproxy = Haproxy::start(&netns, DIRECT);
     let pid = haproxy.pid().to_string();
-    let conn_tot = || haproxy.stat("fe", "FRONTEND", "conn_tot") + haproxy.stat("origin", "FRONTEND", "conn_tot");
+    let conn_tot =
+        || haproxy.stat("fe", "FRONTEND", "conn_tot") + haproxy.stat("origin", "FRONTEND", "conn_tot");
     let before = conn_tot();
     let tracer = Tracer::start(&["report", "--json", "--pid", &pid]);
     let served = requests(&netns, count);
@@ -96,10 +102,22 @@ fn a_hundred_thousand_short_connections_are_all_accounted_for() {
     let report = tracer.finish().report();
     assert_eq!(report.total("lost"), 0, "{}", report.json()["totals"]);
     reconciles(&report);
-    assert_eq!(report.total("open_lives.client"), 0, "{}", report.json()["totals"]);
+    assert_eq!(
+        report.total("open_lives.client"),
+        0,
+        "{}",
+        report.json()["totals"]
+    );
     assert_eq!(report.total("seen.client"), grown, "{}", report.json()["totals"]);
     assert_eq!(report.total("adopted"), 0);
-    assert!(report.lingering().iter().all(|row| row.text("holder") == "timewait"), "{:?}", report.lingering().first());
+    assert!(
+        report
+            .lingering()
+            .iter()
+            .all(|row| row.text("holder") == "timewait"),
+        "{:?}",
+        report.lingering().first()
+    );
 }
 
 #[test]
@@ -115,10 +133,18 @@ fn a_full_timewait_table_is_said_and_no_row_is_wrong() {
     let served = requests(&netns, 2000);
     let report = tracer.finish().report();
     assert_eq!(served, 2000);
-    assert!(report.notices("timewait-overflow"), "{}", report.json()["notices"]);
+    assert!(
+        report.notices("timewait-overflow"),
+        "{}",
+        report.json()["notices"]
+    );
     reconciles(&report);
     let truth = netns.ss("state fin-wait-2").len();
-    let shown = report.lingering().iter().filter(|row| row.text("state") == "FIN_WAIT2").count();
+    let shown = report
+        .lingering()
+        .iter()
+        .filter(|row| row.text("state") == "FIN_WAIT2")
+        .count();
     assert!(shown <= truth + 10, "{shown} shown, {truth} there");
 }
 
@@ -131,7 +157,10 @@ fn a_full_table_is_said_counted_and_no_row_is_wrong() {
     let server = Server::listen(&netns, "127.0.0.1:9000");
     let haproxy = Haproxy::start(&netns, TCP);
     let pid = haproxy.pid().to_string();
-    let tracer = Tracer::start_with(&["report", "--json", "-d", "5", "--pid", &pid], &[("HATRACE_TABLE_SLOTS", "64")]);
+    let tracer = Tracer::start_with(
+        &["report", "--json", "-d", "5", "--pid", &pid],
+        &[("HATRACE_TABLE_SLOTS", "64")],
+    );
     let mut pairs = server.pairs(&netns, "127.0.0.1:8000", 100);
     pairs.iter_mut().for_each(Pair::server_closes);
     let report = tracer.finish().report();
@@ -143,10 +172,20 @@ fn a_full_table_is_said_counted_and_no_row_is_wrong() {
     for pair in &pairs {
         let front = &by_peer[&pair.client_address().to_string()];
         assert_eq!(front.kind(), "FIN_WAIT2/held/client");
-        assert!(front.can_have_begun(pair.closed_at, pair.closed_at + 0.05), "{}: {}", pair.closed_at, front.json);
+        assert!(
+            front.can_have_begun(pair.closed_at, pair.closed_at + 0.05),
+            "{}: {}",
+            pair.closed_at,
+            front.json
+        );
         let back = &by_local[&pair.back_address().to_string()];
         assert_eq!(back.kind(), "CLOSE_WAIT/held/server");
-        assert!(back.can_have_begun(pair.closed_at, pair.closed_at + 0.05), "{}: {}", pair.closed_at, back.json);
+        assert!(
+            back.can_have_begun(pair.closed_at, pair.closed_at + 0.05),
+            "{}: {}",
+            pair.closed_at,
+            back.json
+        );
     }
 }
 
@@ -191,7 +230,11 @@ fn every_transition_when_asked() {
     let finished = tracer.finish();
     assert!(finished.status.success(), "{}", finished.stderr);
     for state in ["SYN_SENT", "ESTABLISHED", "FIN_WAIT1", "LAST_ACK"] {
-        assert!(finished.stdout.contains(state), "{state} is missing:\n{}", finished.stdout);
+        assert!(
+            finished.stdout.contains(state),
+            "{state} is missing:\n{}",
+            finished.stdout
+        );
     }
     let _ = run(&["--version"]);
 }

@@ -18,9 +18,16 @@ use super::TCP;
 /// The programs and maps of a process, by the kernel's own word (`/proc/PID/fdinfo`).
 fn loaded_by(pid: u32) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
-    for entry in std::fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fdinfo"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
-        for line in text.lines().filter(|line| line.starts_with("prog_id:") || line.starts_with("map_id:")) {
+        for line in text
+            .lines()
+            .filter(|line| line.starts_with("prog_id:") || line.starts_with("map_id:"))
+        {
             ids.insert(line.split_whitespace().collect::<Vec<_>>().join(" "));
         }
     }
@@ -31,7 +38,10 @@ fn loaded_by(pid: u32) -> BTreeSet<String> {
 fn loaded() -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     for (kind, key) in [("prog", "prog_id:"), ("map", "map_id:")] {
-        let output = Command::new("bpftool").args([kind, "show", "-j"]).output().expect("bpftool runs");
+        let output = Command::new("bpftool")
+            .args([kind, "show", "-j"])
+            .output()
+            .expect("bpftool runs");
         let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         for object in json.as_array().into_iter().flatten() {
             ids.insert(format!("{key} {}", object["id"]));
@@ -42,11 +52,18 @@ fn loaded() -> BTreeSet<String> {
 
 fn nothing_stays(ids: &BTreeSet<String>) {
     assert!(ids.len() > 7, "it had programs and maps: {ids:?}");
-    until("programs and maps are unloaded", Duration::from_secs(5), || loaded().is_disjoint(ids));
+    until("programs and maps are unloaded", Duration::from_secs(5), || {
+        loaded().is_disjoint(ids)
+    });
 }
 
 fn have_bpftool(test: &str) -> bool {
-    let there = Command::new("bpftool").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    let there = Command::new("bpftool")
+        .arg("version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
     if !there {
         skip(test, "no bpftool (cargo xtask setup --for test)");
     }
@@ -77,7 +94,10 @@ fn signals_end_it_with_a_summary() {
         let finished = tracer.finish();
         assert_eq!(finished.code(), Some(0), "{signal:?}: {}", finished.stderr);
         let both = finished.stdout + &finished.stderr;
-        assert!(both.contains("FIN_WAIT2") && both.contains("p99"), "a summary: {both}");
+        assert!(
+            both.contains("FIN_WAIT2") && both.contains("p99"),
+            "a summary: {both}"
+        );
         nothing_stays(&ids);
     }
 }
@@ -114,7 +134,10 @@ fn a_closed_pipe_ends_it_quietly() {
     assert_eq!(status.unwrap().code(), Some(0));
     let mut rest = String::new();
     let _ = std::io::Read::read_to_string(&mut words, &mut rest);
-    assert!(!rest.contains("panicked") && !rest.contains("Broken pipe"), "{rest}");
+    assert!(
+        !rest.contains("panicked") && !rest.contains("Broken pipe"),
+        "{rest}"
+    );
     nothing_stays(&ids);
 }
 
@@ -135,7 +158,11 @@ fn haproxy_dies_and_hatrace_reports() {
     // Held FIN_WAIT2s were closed with the process: each goes on as a timewait, of the same age.
     let dwell = report.dwell("client", "FIN_WAIT2");
     assert_eq!(dwell["open"], 10, "{}", report.json());
-    for row in report.lingering().iter().filter(|row| row.text("side") == "client") {
+    for row in report
+        .lingering()
+        .iter()
+        .filter(|row| row.text("side") == "client")
+    {
         assert_eq!(row.kind(), "FIN_WAIT2/timewait/client", "{}", row.json);
         assert!(row.json["age_s"].as_f64().unwrap() > 1.4, "{}", row.json);
     }
@@ -158,7 +185,12 @@ fn two_at_once_do_not_disturb_each_other() {
     for tracer in [two, one] {
         let report = tracer.finish().report();
         assert_eq!(report.lingering().len(), 20, "{}", report.json());
-        assert!(report.lingering().iter().all(|row| row.text("age_bound") == "exact"));
+        assert!(
+            report
+                .lingering()
+                .iter()
+                .all(|row| row.text("age_bound") == "exact")
+        );
         assert_eq!(report.total("lost"), 0);
     }
 }

@@ -28,10 +28,14 @@ fn check(report: &Report, pairs: &[Pair], front: &str, back: &str, exact: bool) 
     let (by_peer, by_local) = (report.by_peer(), report.by_local());
     for pair in pairs {
         let client = pair.client_address().to_string();
-        let row = by_peer.get(&client).unwrap_or_else(|| panic!("the front socket of {client} is missing"));
+        let row = by_peer
+            .get(&client)
+            .unwrap_or_else(|| panic!("the front socket of {client} is missing"));
         assert_eq!(row.kind(), front, "{}", row.json);
         let local = pair.back_address().to_string();
-        let other = by_local.get(&local).unwrap_or_else(|| panic!("the back socket {local} is missing"));
+        let other = by_local
+            .get(&local)
+            .unwrap_or_else(|| panic!("the back socket {local} is missing"));
         assert_eq!(other.kind(), back, "{}", other.json);
         for row in [row, other] {
             assert!(
@@ -64,7 +68,13 @@ fn server_closes_and_client_never_does() {
     let mut pairs = server.pairs(&netns, "127.0.0.1:8000", COUNT);
     pairs.iter_mut().for_each(Pair::server_closes);
     let report = tracer.finish().report();
-    check(&report, &pairs, "FIN_WAIT2/held/client", "CLOSE_WAIT/held/server", true);
+    check(
+        &report,
+        &pairs,
+        "FIN_WAIT2/held/client",
+        "CLOSE_WAIT/held/server",
+        true,
+    );
     assert_eq!(report.json()["target"]["mode"], "traced");
     assert_eq!(report.total("lost"), 0);
     assert_eq!(report.total("adopted"), 0);
@@ -75,7 +85,13 @@ fn server_closes_and_client_never_does() {
 
     // Started after them: the same sockets, by intervals that contain the truth.
     let stuck = run(&["stuck", "--json", "--pid", &pid]).report();
-    check(&stuck, &pairs, "FIN_WAIT2/held/client", "CLOSE_WAIT/held/server", false);
+    check(
+        &stuck,
+        &pairs,
+        "FIN_WAIT2/held/client",
+        "CLOSE_WAIT/held/server",
+        false,
+    );
 }
 
 #[test]
@@ -89,9 +105,21 @@ fn client_closes_and_server_never_does() {
     let mut pairs = server.pairs(&netns, "127.0.0.1:8000", 100);
     pairs.iter_mut().for_each(Pair::client_closes);
     let report = tracer.finish().report();
-    check(&report, &pairs, "CLOSE_WAIT/held/client", "FIN_WAIT2/held/server", true);
+    check(
+        &report,
+        &pairs,
+        "CLOSE_WAIT/held/client",
+        "FIN_WAIT2/held/server",
+        true,
+    );
     let stuck = run(&["stuck", "--json", "--pid", &pid]).report();
-    check(&stuck, &pairs, "CLOSE_WAIT/held/client", "FIN_WAIT2/held/server", false);
+    check(
+        &stuck,
+        &pairs,
+        "CLOSE_WAIT/held/client",
+        "FIN_WAIT2/held/server",
+        false,
+    );
 }
 
 #[test]
@@ -107,7 +135,13 @@ fn polled_mode_sees_the_same() {
     pairs.iter_mut().for_each(Pair::server_closes);
     let report = tracer.finish().report();
     assert_eq!(report.json()["target"]["mode"], "polled");
-    check(&report, &pairs, "FIN_WAIT2/held/client", "CLOSE_WAIT/held/server", false);
+    check(
+        &report,
+        &pairs,
+        "FIN_WAIT2/held/client",
+        "CLOSE_WAIT/held/server",
+        false,
+    );
     for row in report.lingering() {
         let width = row.latest - row.earliest.expect("polled rows are bounded on both sides");
         assert!(width < 1.5, "wider than the poll interval: {}", row.json);
@@ -129,7 +163,19 @@ fn the_stream_tells_what_lingers_and_what_leaves() {
     drop(pairs);
     let finished = tracer.finish();
     assert!(finished.status.success(), "{}", finished.stderr);
-    let lines: Vec<&str> = finished.stdout.lines().filter(|line| line.contains(&address)).collect();
-    assert!(lines.iter().any(|line| line.contains("FIN_WAIT2")), "{}", finished.stdout);
-    assert!(lines.len() >= 2, "one line when it lingers, one when it leaves: {}", finished.stdout);
+    let lines: Vec<&str> = finished
+        .stdout
+        .lines()
+        .filter(|line| line.contains(&address))
+        .collect();
+    assert!(
+        lines.iter().any(|line| line.contains("FIN_WAIT2")),
+        "{}",
+        finished.stdout
+    );
+    assert!(
+        lines.len() >= 2,
+        "one line when it lingers, one when it leaves: {}",
+        finished.stdout
+    );
 }

@@ -1,5 +1,10 @@
 //! Live tests: what hatrace must show, on a real HAProxy with real sockets and a real kernel.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "tests fail by panicking"
+)]
 
 mod adoption;
 mod churn;

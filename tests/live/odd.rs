@@ -17,7 +17,10 @@ use super::TCP;
 
 /// Makes close() send a RST.
 fn linger_zero(socket: &impl AsRawFd) {
-    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
     // SAFETY: a live descriptor and a structure of the size given.
     let result = unsafe {
         libc::setsockopt(
@@ -49,7 +52,11 @@ fn a_reset_ends_a_held_fin_wait2() {
     }
     let finished = tracer.finish();
     assert!(finished.status.success(), "{}", finished.stderr);
-    let left: Vec<&str> = finished.stdout.lines().filter(|line| line.contains("FIN_WAIT2") && line.to_lowercase().contains("reset")).collect();
+    let left: Vec<&str> = finished
+        .stdout
+        .lines()
+        .filter(|line| line.contains("FIN_WAIT2") && line.to_lowercase().contains("reset"))
+        .collect();
     assert_eq!(left.len(), 2, "{}", finished.stdout);
 }
 
@@ -99,7 +106,10 @@ fn a_close_after_shutdown_does_not_restart_the_dwell() {
     let netns = Netns::new();
     let server = Server::listen(&netns, "127.0.0.1:9000");
     // client-fin bounds the held FIN_WAIT2; then HAProxy closes, and the kernel's clock runs.
-    let config = TCP.replace("timeout connect 5s", "timeout connect 5s\n  timeout client-fin 2s\n  timeout server-fin 2s");
+    let config = TCP.replace(
+        "timeout connect 5s",
+        "timeout connect 5s\n  timeout client-fin 2s\n  timeout server-fin 2s",
+    );
     let haproxy = Haproxy::start(&netns, &config);
     let tracer = Tracer::start(&["report", "--json", "-d", "6", "--pid", &haproxy.pid().to_string()]);
     let mut pairs = server.pairs(&netns, "127.0.0.1:8000", 5);
@@ -110,6 +120,11 @@ fn a_close_after_shutdown_does_not_restart_the_dwell() {
         let row = &rows[&pair.client_address().to_string()];
         assert_eq!(row.kind(), "FIN_WAIT2/timewait/client", "{}", row.json);
         assert_eq!(row.text("age_bound"), "exact", "{}", row.json);
-        assert!(row.can_have_begun(pair.closed_at, pair.closed_at + 0.05), "{}: {}", pair.closed_at, row.json);
+        assert!(
+            row.can_have_begun(pair.closed_at, pair.closed_at + 0.05),
+            "{}: {}",
+            pair.closed_at,
+            row.json
+        );
     }
 }

@@ -16,10 +16,16 @@ use super::HTTP;
 fn answered(netns: &Netns) -> std::net::TcpStream {
     netns.run(|| {
         let mut client = connect("127.0.0.1:8000");
-        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .unwrap();
         let mut text = Vec::new();
         client.read_to_end(&mut text).unwrap();
-        assert!(text.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&text));
+        assert!(
+            text.starts_with(b"HTTP/1.1 200"),
+            "{}",
+            String::from_utf8_lossy(&text)
+        );
         client
     })
 }
@@ -59,7 +65,10 @@ fn is_shown_for_as_long_as_the_kernel_keeps_it() {
     assert_eq!(dwell["ended"], 10, "{}", report.json()["dwell"]);
     for quantile in ["p50_s", "max_s"] {
         let shown = dwell[quantile].as_f64().unwrap();
-        assert!((shown - lasted).abs() < 1.3, "ss saw them for {lasted} s, hatrace says {shown}: {dwell}");
+        assert!(
+            (shown - lasted).abs() < 1.3,
+            "ss saw them for {lasted} s, hatrace says {shown}: {dwell}"
+        );
     }
 }
 
@@ -80,14 +89,20 @@ fn is_listed_with_its_holder_and_its_clock() {
         let rows = report.by_peer();
         for client in &clients {
             let address = client.local_addr().unwrap().to_string();
-            let row = rows.get(&address).unwrap_or_else(|| panic!("{address} is missing: {}", report.json()));
+            let row = rows
+                .get(&address)
+                .unwrap_or_else(|| panic!("{address} is missing: {}", report.json()));
             assert_eq!(row.kind(), "FIN_WAIT2/timewait/client", "{}", row.json);
             assert_eq!(row.text("age_bound"), bound, "{}", row.json);
             assert_eq!(row.text("first_fin"), "haproxy", "{}", row.json);
             assert_eq!(row.json["clock"]["name"], "tcp_fin_timeout", "{}", row.json);
             let left = row.json["clock"]["fires_in_s"].as_f64().unwrap();
             assert!((50.0..=60.1).contains(&left), "{}", row.json);
-            assert!(row.can_have_begun(began, ended + 0.1), "{began}..{ended}: {}", row.json);
+            assert!(
+                row.can_have_begun(began, ended + 0.1),
+                "{began}..{ended}: {}",
+                row.json
+            );
         }
     }
 }
@@ -109,9 +124,18 @@ fn a_late_fin_turns_it_into_time_wait_of_a_minute() {
     let dwell = report.dwell("client", "FIN_WAIT2");
     assert_eq!(dwell["ended"], 5, "{}", report.json()["dwell"]);
     let shown = dwell["p50_s"].as_f64().unwrap();
-    assert!((shown - lingered).abs() < 0.2, "the FIN came after {lingered} s, hatrace says {shown}");
+    assert!(
+        (shown - lingered).abs() < 0.2,
+        "the FIN came after {lingered} s, hatrace says {shown}"
+    );
     let time_wait = report.dwell("client", "TIME_WAIT");
     assert_eq!(time_wait["ended"], 5, "{}", report.json()["dwell"]);
-    assert!((59.0..62.5).contains(&time_wait["p50_s"].as_f64().unwrap()), "{time_wait}");
-    assert!(netns.ss("state time-wait sport = :8000").is_empty(), "the kernel agrees");
+    assert!(
+        (59.0..62.5).contains(&time_wait["p50_s"].as_f64().unwrap()),
+        "{time_wait}"
+    );
+    assert!(
+        netns.ss("state time-wait sport = :8000").is_empty(),
+        "the kernel agrees"
+    );
 }

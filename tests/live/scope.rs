@@ -60,12 +60,18 @@ fn inside_the_same_namespace_or_from_outside_is_the_same() {
     pairs.iter_mut().for_each(Pair::server_closes);
     sleep(Duration::from_millis(300));
     let binary = hatrace_tests::tracer::binary();
-    for args in [["stuck", "--json", "--pid", &pid].as_slice(), &["report", "--json", "-d", "1", "--pid", &pid]] {
+    for args in [
+        ["stuck", "--json", "--pid", &pid].as_slice(),
+        &["report", "--json", "-d", "1", "--pid", &pid],
+    ] {
         let inside = run_command(netns.command(binary.to_str().unwrap()).args(args)).report();
         let outside = run(args).report();
         let kinds = |report: &hatrace_tests::report::Report| {
-            let mut rows: Vec<(String, String)> =
-                report.lingering().iter().map(|row| (row.text("cookie").to_owned(), row.kind())).collect();
+            let mut rows: Vec<(String, String)> = report
+                .lingering()
+                .iter()
+                .map(|row| (row.text("cookie").to_owned(), row.kind()))
+                .collect();
             rows.sort();
             rows
         };
@@ -96,6 +102,9 @@ fn ipv6_and_mapped_ipv4_are_told_as_what_they_are() {
             let row = &rows[&pair.client_address().to_string()];
             assert_eq!(row.kind(), "FIN_WAIT2/held/client", "{}", row.json);
         }
-        assert!(!report.json().to_string().contains("ffff:"), "v4-mapped addresses are folded");
+        assert!(
+            !report.json().to_string().contains("ffff:"),
+            "v4-mapped addresses are folded"
+        );
     }
 }

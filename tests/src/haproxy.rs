@@ -55,7 +55,9 @@ impl Haproxy {
             .spawn()
             .expect("haproxy starts");
         let this = Self { child, directory };
-        until("haproxy's stats socket", Duration::from_secs(10), || UnixStream::connect(this.socket()).is_ok());
+        until("haproxy's stats socket", Duration::from_secs(10), || {
+            UnixStream::connect(this.socket()).is_ok()
+        });
         this
     }
 
@@ -73,7 +75,11 @@ impl Haproxy {
     #[must_use]
     pub fn workers(&self) -> Vec<u32> {
         let path = format!("/proc/{0}/task/{0}/children", self.pid());
-        std::fs::read_to_string(path).unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+        std::fs::read_to_string(path)
+            .unwrap_or_default()
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .collect()
     }
 
     /// Sends a signal to the process that was started.
@@ -89,7 +95,9 @@ impl Haproxy {
     #[must_use]
     pub fn ask(&self, command: &str) -> String {
         let mut socket = UnixStream::connect(self.socket()).expect("the stats socket");
-        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        socket
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .expect("a timeout");
         writeln!(socket, "{command}").expect("a question");
         let mut answer = String::new();
         let _ = socket.read_to_string(&mut answer);
@@ -101,8 +109,16 @@ impl Haproxy {
     pub fn stat(&self, proxy: &str, service: &str, column: &str) -> u64 {
         let answer = self.ask("show stat");
         let mut lines = answer.lines();
-        let header: Vec<&str> = lines.next().unwrap_or("").trim_start_matches("# ").split(',').collect();
-        let at = header.iter().position(|name| *name == column).expect("the column");
+        let header: Vec<&str> = lines
+            .next()
+            .unwrap_or("")
+            .trim_start_matches("# ")
+            .split(',')
+            .collect();
+        let at = header
+            .iter()
+            .position(|name| *name == column)
+            .expect("the column");
         lines
             .map(|line| line.split(',').collect::<Vec<_>>())
             .find(|row| row.first() == Some(&proxy) && row.get(1) == Some(&service))

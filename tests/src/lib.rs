@@ -2,7 +2,11 @@
 //!
 //! Whatever a test starts ends with it, by pid. What a test can't have is an error of that test; what the machine can't give
 //! is a skip, reported with its reason ([`skip`]).
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a harness fails loudly: its panics are test failures")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a harness fails loudly: its panics are test failures"
+)]
 
 pub mod haproxy;
 pub mod netns;
@@ -17,7 +21,11 @@ use std::time::Duration;
 pub fn skip(test: &str, why: &str) {
     println!("skipped: {test}: {why}");
     if let Some(path) = std::env::var_os("HATRACE_SKIPPED_FILE") {
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("the file of skips");
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .expect("the file of skips");
         writeln!(file, "{test}: {why}").expect("a line of it");
     }
 }
@@ -25,7 +33,11 @@ pub fn skip(test: &str, why: &str) {
 /// Whether live tests can run here: root, HAProxy and iproute2. If not, the test is reported as skipped.
 #[must_use]
 pub fn ready(test: &str) -> bool {
-    let have = |program: &str| ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].iter().any(|dir| std::path::Path::new(dir).join(program).exists());
+    let have = |program: &str| {
+        ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
+            .iter()
+            .any(|dir| std::path::Path::new(dir).join(program).exists())
+    };
     let lack = if !rustix::process::geteuid().is_root() {
         Some("not root")
     } else if !have("haproxy") {
@@ -44,7 +56,10 @@ pub fn ready(test: &str) -> bool {
 /// Now, in seconds of the wall clock.
 #[must_use]
 pub fn wall() -> f64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs_f64()
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs_f64()
 }
 
 /// Waits until `done`, for at most `patience`.

@@ -26,7 +26,11 @@ impl Netns {
     /// When the kernel or iproute2 refuse.
     #[must_use]
     pub fn new() -> Self {
-        let name = format!("hatrace-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "hatrace-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         ip(&["netns", "add", &name]);
         let file = File::open(format!("/run/netns/{name}")).expect("the namespace's file");
         let this = Self { name, file };
@@ -63,7 +67,9 @@ impl Netns {
         // SAFETY: setns and prctl are async-signal-safe; the descriptor stays open until after the spawn.
         unsafe {
             command.pre_exec(move || {
-                if libc::setns(fd, libc::CLONE_NEWNET) != 0 || libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
+                if libc::setns(fd, libc::CLONE_NEWNET) != 0
+                    || libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0
+                {
                     return Err(std::io::Error::last_os_error());
                 }
                 Ok(())
@@ -78,7 +84,8 @@ impl Netns {
     /// When the kernel refuses.
     pub fn sysctl(&self, name: &str, value: &str) {
         let path = format!("/proc/sys/{}", name.replace('.', "/"));
-        self.run(|| std::fs::write(&path, value)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        self.run(|| std::fs::write(&path, value))
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 
     /// What `ss` says: the kernel's own word, to hold hatrace's against.
@@ -88,9 +95,15 @@ impl Netns {
     #[must_use]
     pub fn ss(&self, filter: &str) -> Vec<String> {
         let mut command = self.command("ss");
-        command.args(["-tanoeH"]).args(filter.split_whitespace()).stderr(Stdio::inherit());
+        command
+            .args(["-tanoeH"])
+            .args(filter.split_whitespace())
+            .stderr(Stdio::inherit());
         let output = command.output().expect("ss runs");
-        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 }
 

@@ -61,7 +61,9 @@ impl Server {
     /// When the address is taken.
     #[must_use]
     pub fn listen(netns: &Netns, address: &str) -> Self {
-        let listener = netns.run(|| TcpListener::bind(address)).unwrap_or_else(|error| panic!("{address}: {error}"));
+        let listener = netns
+            .run(|| TcpListener::bind(address))
+            .unwrap_or_else(|error| panic!("{address}: {error}"));
         Self { listener }
     }
 
@@ -79,7 +81,11 @@ impl Server {
                     let (mut server, _) = self.listener.accept().expect("HAProxy connects");
                     let mut byte = [0u8; 1];
                     server.read_exact(&mut byte).expect("the byte arrives");
-                    Pair { client, server, closed_at: 0.0 }
+                    Pair {
+                        client,
+                        server,
+                        closed_at: 0.0,
+                    }
                 })
                 .collect()
         })
@@ -97,7 +103,8 @@ impl Server {
                 std::thread::spawn(move || {
                     let mut buffer = [0u8; 4096];
                     let _ = stream.read(&mut buffer);
-                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+                    let _ = stream
+                        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
                 });
             }
         });
@@ -111,7 +118,10 @@ impl Server {
 #[must_use]
 pub fn connect(address: &str) -> TcpStream {
     let address: SocketAddr = address.parse().expect("an address");
-    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).unwrap_or_else(|error| panic!("{address}: {error}"));
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))
+        .unwrap_or_else(|error| panic!("{address}: {error}"));
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a timeout");
     stream
 }

@@ -29,7 +29,12 @@ impl Row {
     /// State, holder and side in a word: `FIN_WAIT2/held/client`.
     #[must_use]
     pub fn kind(&self) -> String {
-        format!("{}/{}/{}", self.text("state"), self.text("holder"), self.text("side"))
+        format!(
+            "{}/{}/{}",
+            self.text("state"),
+            self.text("holder"),
+            self.text("side")
+        )
     }
 
     /// Whether the interval in which it can have begun has anything in common with [from, to].
@@ -46,7 +51,8 @@ impl Report {
     /// When it is no JSON of schema 1.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let json: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("no JSON: {error}\n{text}"));
+        let json: Value =
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("no JSON: {error}\n{text}"));
         assert_eq!(json["schema"], 1, "{text}");
         Self(json)
     }
@@ -64,7 +70,11 @@ impl Report {
     #[must_use]
     pub fn taken_at(&self) -> f64 {
         let window = &self.0["window"];
-        let start: jiff::Timestamp = window["started_at"].as_str().expect("started_at").parse().expect("RFC 3339");
+        let start: jiff::Timestamp = window["started_at"]
+            .as_str()
+            .expect("started_at")
+            .parse()
+            .expect("RFC 3339");
         #[expect(clippy::cast_precision_loss, reason = "microseconds of this century fit")]
         let start = start.as_microsecond() as f64 / 1e6;
         start + window["seconds"].as_f64().expect("seconds")
@@ -82,11 +92,13 @@ impl Report {
             .map(|json| Row {
                 json: json.clone(),
                 latest: taken - json["age_s"].as_f64().expect("age_s"),
-                earliest: json["age_max_s"].as_f64().or(match json["age_bound"].as_str() {
-                    Some("exact") => json["age_s"].as_f64(),
-                    _ => None,
-                })
-                .map(|age| taken - age),
+                earliest: json["age_max_s"]
+                    .as_f64()
+                    .or(match json["age_bound"].as_str() {
+                        Some("exact") => json["age_s"].as_f64(),
+                        _ => None,
+                    })
+                    .map(|age| taken - age),
             })
             .collect()
     }
@@ -94,13 +106,19 @@ impl Report {
     /// The lingering sockets by their peer's address.
     #[must_use]
     pub fn by_peer(&self) -> HashMap<String, Row> {
-        self.lingering().into_iter().map(|row| (row.text("peer").to_owned(), row)).collect()
+        self.lingering()
+            .into_iter()
+            .map(|row| (row.text("peer").to_owned(), row))
+            .collect()
     }
 
     /// The lingering sockets by their local address.
     #[must_use]
     pub fn by_local(&self) -> HashMap<String, Row> {
-        self.lingering().into_iter().map(|row| (row.text("local").to_owned(), row)).collect()
+        self.lingering()
+            .into_iter()
+            .map(|row| (row.text("local").to_owned(), row))
+            .collect()
     }
 
     /// A number of `totals`, by path: `lost`, `seen.client`.
@@ -113,19 +131,24 @@ impl Report {
         for key in path.split('.') {
             at = &at[key];
         }
-        at.as_u64().unwrap_or_else(|| panic!("totals.{path} in {}", self.0["totals"]))
+        at.as_u64()
+            .unwrap_or_else(|| panic!("totals.{path} in {}", self.0["totals"]))
     }
 
     /// A row of `dwell`.
     #[must_use]
     pub fn dwell(&self, side: &str, state: &str) -> Value {
         let rows = self.0["dwell"].as_array().cloned().unwrap_or_default();
-        rows.into_iter().find(|row| row["side"] == side && row["state"] == state).unwrap_or(Value::Null)
+        rows.into_iter()
+            .find(|row| row["side"] == side && row["state"] == state)
+            .unwrap_or(Value::Null)
     }
 
     /// Whether a notice of that code is there.
     #[must_use]
     pub fn notices(&self, code: &str) -> bool {
-        self.0["notices"].as_array().is_some_and(|notices| notices.iter().any(|notice| notice["verdict"] == code))
+        self.0["notices"]
+            .as_array()
+            .is_some_and(|notices| notices.iter().any(|notice| notice["verdict"] == code))
     }
 }

@@ -54,7 +54,13 @@ impl Finished {
     /// When it failed, or printed something else.
     #[must_use]
     pub fn report(&self) -> Report {
-        assert!(self.status.success(), "{}: {}\n{}", self.status, self.stderr, self.stdout);
+        assert!(
+            self.status.success(),
+            "{}: {}\n{}",
+            self.status,
+            self.stderr,
+            self.stdout
+        );
         Report::parse(&self.stdout)
     }
 
@@ -82,7 +88,11 @@ pub fn run(args: &[&str]) -> Finished {
 pub fn run_command(command: &mut Command) -> Finished {
     let output = command.stdin(Stdio::null()).output().expect("hatrace runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Finished { status: output.status, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    Finished {
+        status: output.status,
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    }
 }
 
 impl Tracer {
@@ -125,7 +135,12 @@ impl Tracer {
             let _ = from.read_to_end(&mut text);
             String::from_utf8_lossy(&text).into_owned()
         });
-        let mut this = Self { child, stderr, reader: Some(reader), stdout: Some(stdout) };
+        let mut this = Self {
+            child,
+            stderr,
+            reader: Some(reader),
+            stdout: Some(stdout),
+        };
         until("hatrace says attached", Duration::from_secs(15), || {
             if let Ok(Some(status)) = this.child.try_wait() {
                 panic!("hatrace ended early, {status}: {}", this.said());
@@ -173,8 +188,16 @@ impl Tracer {
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
-        let stdout = self.stdout.take().map(|thread| thread.join().unwrap_or_default()).unwrap_or_default();
-        Finished { status: status.expect("it has ended"), stdout, stderr: self.said() }
+        let stdout = self
+            .stdout
+            .take()
+            .map(|thread| thread.join().unwrap_or_default())
+            .unwrap_or_default();
+        Finished {
+            status: status.expect("it has ended"),
+            stdout,
+            stderr: self.said(),
+        }
     }
 }
 

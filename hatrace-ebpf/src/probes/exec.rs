@@ -41,6 +41,12 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     set_owned(tgid, false);
-    put_other(&Process { kind: kind::PROCESS, what: process::LEFT, at: now(), tgid, parent: 0 });
+    put_other(&Process {
+        kind: kind::PROCESS,
+        what: process::LEFT,
+        at: now(),
+        tgid,
+        parent: 0,
+    });
     0
 }

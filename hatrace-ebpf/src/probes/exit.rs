@@ -20,6 +20,12 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     set_owned(tgid, false);
-    put_other(&Process { kind: kind::PROCESS, what: process::ENDED, at: now(), tgid, parent: 0 });
+    put_other(&Process {
+        kind: kind::PROCESS,
+        what: process::ENDED,
+        at: now(),
+        tgid,
+        parent: 0,
+    });
     0
 }

@@ -35,7 +35,14 @@ impl EbpfContext for IteratorContext {
 #[unsafe(link_section = "iter/task_file")]
 pub extern "C" fn files(raw: *mut u64) -> i32 {
     // SAFETY: the context of this iterator: meta, task, fd, file; the verifier checks each.
-    let (meta, task, fd, open) = unsafe { (*raw as Ptr, *raw.add(1) as Ptr, *raw.add(2).cast::<u32>(), *raw.add(3) as *mut file) };
+    let (meta, task, fd, open) = unsafe {
+        (
+            *raw as Ptr,
+            *raw.add(1) as Ptr,
+            *raw.add(2).cast::<u32>(),
+            *raw.add(3) as *mut file,
+        )
+    };
     if task.is_null() || open.is_null() {
         return 0;
     }
@@ -61,7 +68,11 @@ pub extern "C" fn files(raw: *mut u64) -> i32 {
     let state = sk_state(sk) as i32;
     let side = accepted(sk).unwrap_or(side::SERVER);
     let wanted = matches!(state, SYN_SENT | LISTEN | CLOSE) || (state >= FIN_WAIT1 && state <= CLOSING);
-    let record = if todo & control::ADOPT != 0 && state != LISTEN { adopt(&IteratorContext(raw), sk, tgid, side, state) } else { 0 };
+    let record = if todo & control::ADOPT != 0 && state != LISTEN {
+        adopt(&IteratorContext(raw), sk, tgid, side, state)
+    } else {
+        0
+    };
     if !wanted && todo & control::EVERY_STATE == 0 {
         return 0;
     }
@@ -81,7 +92,11 @@ pub extern "C" fn files(raw: *mut u64) -> i32 {
     // SAFETY: the seq_file of this iterator; the length is the row's.
     unsafe {
         let seq = *(meta as *const *mut seq_file);
-        bpf_seq_write(seq, (&raw const row).cast_mut().cast(), size_of::<FileRow>() as u32);
+        bpf_seq_write(
+            seq,
+            (&raw const row).cast_mut().cast(),
+            size_of::<FileRow>() as u32,
+        );
     }
     0
 }
@@ -102,7 +117,9 @@ fn adopt(ctx: &IteratorContext, sk: *mut c_void, tgid: u32, side: u8, state: i32
             _ => slot.free(),
         }
     }
-    let Some(life) = begin(ctx, sk, side, own) else { return 3 };
+    let Some(life) = begin(ctx, sk, side, own) else {
+        return 3;
+    };
     life.flags = flag::ADOPTED;
     life.tgid = tgid;
     life.state = state as u8;

@@ -21,6 +21,12 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     set_owned(tgid, true);
-    put_other(&Process { kind: kind::PROCESS, what: process::BORN, at: now(), tgid, parent: forker });
+    put_other(&Process {
+        kind: kind::PROCESS,
+        what: process::BORN,
+        at: now(),
+        tgid,
+        parent: forker,
+    });
     0
 }

@@ -13,8 +13,8 @@ use hatrace_common::wire::{Ends, Life, Listen, Listener, Transition, count, kind
 
 use crate::counters::{add, one};
 use crate::fields::{
-    CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, LISTEN, SYN_RECV, SYN_SENT, ends, local_mapped,
-    netns, sk_err, sk_num,
+    CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, LISTEN, SYN_RECV, SYN_SENT,
+    ends, local_mapped, netns, sk_err, sk_num,
 };
 use crate::life::{advance, begin, end};
 use crate::maps::{LISTENERS, PORTS};
@@ -69,7 +69,9 @@ fn leave_close(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
         add(count::STALE, 1);
     }
     one(count::SEEN, side::SERVER);
-    let Some(life) = begin(ctx, sk, side::SERVER, cookie(sk)) else { return };
+    let Some(life) = begin(ctx, sk, side::SERVER, cookie(sk)) else {
+        return;
+    };
     life.tgid = tgid;
     life.state = SYN_SENT as u8;
     life.connecting = now();
@@ -82,7 +84,12 @@ fn listen(sk: *mut c_void, tgid: u32) {
         kind: kind::LISTEN,
         tgid,
         at: now(),
-        listener: Listener { netns: netns(sk), port: sk_num(sk), zero: 0, addr: [0; 16] },
+        listener: Listener {
+            netns: netns(sk),
+            port: sk_num(sk),
+            zero: 0,
+            addr: [0; 16],
+        },
     };
     local_mapped(sk, &mut record.listener.addr);
     let addr = &mut record.listener.addr;
@@ -136,10 +143,19 @@ fn leave_established(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
         // Reset: there is no span to tell, so there is no record to make.
         add(count::TRANSITIONS, 1);
         one(count::COUNTED, side);
-        one(if sk_err(sk) == 0 { count::RESET_BY_HAPROXY } else { count::RESET_BY_PEER }, side);
+        one(
+            if sk_err(sk) == 0 {
+                count::RESET_BY_HAPROXY
+            } else {
+                count::RESET_BY_PEER
+            },
+            side,
+        );
         return;
     }
-    let Some(life) = begin(ctx, sk, side, cookie(sk)) else { return };
+    let Some(life) = begin(ctx, sk, side, cookie(sk)) else {
+        return;
+    };
     life.steps = 0;
     start(life, new);
 }

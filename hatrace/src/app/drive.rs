@@ -43,12 +43,21 @@ impl Signals {
     /// # Errors
     /// As the runtime says.
     pub fn new() -> Result<Self, Problem> {
-        let take = |kind| signal(kind).map_err(|error| Problem::failed(format!("taking a signal over: {error}")));
+        let take =
+            |kind| signal(kind).map_err(|error| Problem::failed(format!("taking a signal over: {error}")));
         Ok(Self {
             interrupt: take(SignalKind::interrupt())?,
             terminate: take(SignalKind::terminate())?,
             hangup: take(SignalKind::hangup())?,
         })
+    }
+
+    /// Waits for one of them, or for `length` to be over.
+    pub async fn wait(&mut self, length: Option<Duration>) {
+        tokio::select! {
+            () = self.any() => {}
+            () = tokio::time::sleep(length.unwrap_or(Duration::MAX)) => {}
+        }
     }
 
     async fn any(&mut self) {

@@ -12,7 +12,11 @@ const BPF_TRACE_ITER: u32 = 28;
 fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<i32> {
     // SAFETY: `attr` is a live structure laid out as the command's part of `union bpf_attr`, and its true size is passed.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(i32::try_from(result).unwrap_or(-1)) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(i32::try_from(result).unwrap_or(-1))
+    }
 }
 
 fn own(fd: i32) -> OwnedFd {
@@ -45,13 +49,22 @@ struct LinkCreate {
 /// # Errors
 /// `EINVAL` on kernels before 6.1, which know no such restriction.
 pub fn link_task_files(program: BorrowedFd<'_>, pid: Option<u32>) -> io::Result<OwnedFd> {
-    let info = TaskInfo { tid: 0, pid: pid.unwrap_or(0), pid_fd: 0, zero: 0 };
+    let info = TaskInfo {
+        tid: 0,
+        pid: pid.unwrap_or(0),
+        pid_fd: 0,
+        zero: 0,
+    };
     let mut attr = LinkCreate {
         prog_fd: program.as_raw_fd().cast_unsigned(),
         target_fd: 0,
         attach_type: BPF_TRACE_ITER,
         flags: 0,
-        iter_info: if pid.is_some() { std::ptr::from_ref(&info) as u64 } else { 0 },
+        iter_info: if pid.is_some() {
+            std::ptr::from_ref(&info) as u64
+        } else {
+            0
+        },
         iter_info_len: if pid.is_some() { 16 } else { 0 },
         zero: 0,
     };
@@ -100,5 +113,8 @@ pub fn program_figures(program: BorrowedFd<'_>) -> io::Result<ProgramFigures> {
     bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
     let eight = |at: usize| u64::from_ne_bytes(info[at..at + 8].try_into().unwrap_or_default());
     let four = |at: usize| u32::from_ne_bytes(info[at..at + 4].try_into().unwrap_or_default());
-    Ok(ProgramFigures { missed: eight(RECURSION_MISSES), verified: four(VERIFIED_INSNS) })
+    Ok(ProgramFigures {
+        missed: eight(RECURSION_MISSES),
+        verified: four(VERIFIED_INSNS),
+    })
 }

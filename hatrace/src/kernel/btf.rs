@@ -33,7 +33,9 @@ struct Record {
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
+    Some(u32::from_le_bytes(
+        bytes.get(at..at.checked_add(4)?)?.try_into().ok()?,
+    ))
 }
 
 fn record(types: &[u8], at: usize) -> Option<Record> {
@@ -73,14 +75,21 @@ impl<'a> Types<'a> {
             bytes.get(start..start.checked_add(word(bytes, at + 4)? as usize)?)
         };
         let (types, strings) = (part(8)?, part(16)?);
-        let mut this = Self { bytes: types, strings, records: vec![usize::MAX], structs: HashMap::new() };
+        let mut this = Self {
+            bytes: types,
+            strings,
+            records: vec![usize::MAX],
+            structs: HashMap::new(),
+        };
         let mut at = 0;
         while at < types.len() {
             let found = record(types, at)?;
             if matches!(found.kind, KIND_STRUCT | KIND_UNION)
                 && let Some(name) = this.string(found.name).filter(|name| !name.is_empty())
             {
-                this.structs.entry(name).or_insert(u32::try_from(this.records.len()).ok()?);
+                this.structs
+                    .entry(name)
+                    .or_insert(u32::try_from(this.records.len()).ok()?);
             }
             this.records.push(at);
             at = at.checked_add(12)?.checked_add(tail(&found)?)?;
@@ -95,7 +104,10 @@ impl<'a> Types<'a> {
     }
 
     fn record(&self, id: u32) -> Option<Record> {
-        record(self.bytes, *self.records.get(id as usize).filter(|at| **at != usize::MAX)?)
+        record(
+            self.bytes,
+            *self.records.get(id as usize).filter(|at| **at != usize::MAX)?,
+        )
     }
 
     /// The structure behind typedefs and qualifiers.
@@ -129,8 +141,16 @@ impl<'a> Types<'a> {
     fn member(&self, of: Record, wanted: &str, depth: u32) -> Option<(u32, u32)> {
         for index in 0..of.members {
             let at = of.at + 12 + index * 12;
-            let (name, kind, offset) = (word(self.bytes, at)?, word(self.bytes, at + 4)?, word(self.bytes, at + 8)?);
-            let offset = if of.bitfields { offset & 0x00ff_ffff } else { offset };
+            let (name, kind, offset) = (
+                word(self.bytes, at)?,
+                word(self.bytes, at + 4)?,
+                word(self.bytes, at + 8)?,
+            );
+            let offset = if of.bitfields {
+                offset & 0x00ff_ffff
+            } else {
+                offset
+            };
             let name = self.string(name)?;
             if name == wanted {
                 return Some((offset, kind));
@@ -153,7 +173,9 @@ mod tests {
 
     #[test]
     fn offsets_of_this_kernel_agree_with_what_never_moved() {
-        let Ok(bytes) = std::fs::read("/sys/kernel/btf/vmlinux") else { return };
+        let Ok(bytes) = std::fs::read("/sys/kernel/btf/vmlinux") else {
+            return;
+        };
         let types = Types::parse(&bytes).expect("the kernel's BTF parses");
         // Unchanged from 5.10 to 7.2.
         assert_eq!(types.offset("sock", "__sk_common.skc_state"), Some(18));

@@ -116,7 +116,10 @@ fn evidence(told: &wire::Evidence) -> Option<Stamped> {
 pub fn process_change(told: &wire::Process) -> Stamped {
     let pid = Pid(told.tgid);
     let change = if told.what == process::BORN {
-        ProcessChange::Born { pid, parent: Pid(told.parent) }
+        ProcessChange::Born {
+            pid,
+            parent: Pid(told.parent),
+        }
     } else {
         ProcessChange::Ended { pid }
     };
@@ -138,7 +141,10 @@ pub fn life(told: &wire::Life, now: Mono) -> Option<Life> {
     };
     let second = match mono(told.second) {
         None => None,
-        Some(at) => Some(Step { state: TcpState::from_kernel(told.state)?, at: Since::Exact(at) }),
+        Some(at) => Some(Step {
+            state: TcpState::from_kernel(told.state)?,
+            at: Since::Exact(at),
+        }),
     };
     Some(Life {
         cookie: Cookie(told.cookie),
@@ -215,9 +221,27 @@ mod tests {
             first: 4,
             ..wire::Life::default()
         };
-        let mut ends = wire::Ends { family: 10, local_port: 443, peer_port: 5000, ..wire::Ends::default() };
+        let mut ends = wire::Ends {
+            family: 10,
+            local_port: 443,
+            peer_port: 5000,
+            ..wire::Ends::default()
+        };
         ends.peer[10..].copy_from_slice(&[0xff, 0xff, 10, 0, 0, 7]);
-        wire::LifeEnd { kind: kind::LIFE_END, from: 5, dead: 1, done: 0, unaccepted: 0, at: 3_000, life, ends, unread: 1, unacked: 2, sk_err: 0, zero: 0 }
+        wire::LifeEnd {
+            kind: kind::LIFE_END,
+            from: 5,
+            dead: 1,
+            done: 0,
+            unaccepted: 0,
+            at: 3_000,
+            life,
+            ends,
+            unread: 1,
+            unacked: 2,
+            sk_err: 0,
+            zero: 0,
+        }
     }
 
     #[test]
@@ -243,13 +267,25 @@ mod tests {
             let _ = record(&broken, Mono::from_ns(1));
         }
         let nonsense = record(&[0xff; 64], Mono::from_ns(1));
-        assert!(matches!(nonsense, Decoded::Input((_, Input::Gap(Gap::Malformed { length: 64 })))));
+        assert!(matches!(
+            nonsense,
+            Decoded::Input((_, Input::Gap(Gap::Malformed { length: 64 })))
+        ));
     }
 
     #[test]
     fn an_adopted_life_has_no_exact_beginning() {
-        let told = wire::Life { cookie: 1, first: 5, state: 5, flags: flag::ADOPTED, ..wire::Life::default() };
+        let told = wire::Life {
+            cookie: 1,
+            first: 5,
+            state: 5,
+            flags: flag::ADOPTED,
+            ..wire::Life::default()
+        };
         let life = life(&told, Mono::from_ns(100)).expect("a life");
-        assert_eq!(life.closing.map(|step| step.at), Some(Since::Before(Mono::from_ns(100))));
+        assert_eq!(
+            life.closing.map(|step| step.at),
+            Some(Since::Before(Mono::from_ns(100)))
+        );
     }
 }

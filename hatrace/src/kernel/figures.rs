@@ -31,7 +31,12 @@ impl Figures {
     /// Over the two maps of a loaded object.
     #[must_use]
     pub const fn new(counts: PerCpuArray<MapData, Block>, dwell: PerCpuArray<MapData, u64>) -> Self {
-        Self { counts, dwell, last: None, short: Vec::new() }
+        Self {
+            counts,
+            dwell,
+            last: None,
+            short: Vec::new(),
+        }
     }
 
     /// Reads the counters; the histograms too when `histograms` (it is a call for each of a thousand cells).
@@ -55,10 +60,14 @@ impl Figures {
         let mut cells = Vec::new();
         for side in 0..4 {
             for index in 0..dwell::STATES {
-                let Some(state) = dwell::state_of(index).and_then(TcpState::from_kernel) else { continue };
+                let Some(state) = dwell::state_of(index).and_then(TcpState::from_kernel) else {
+                    continue;
+                };
                 for bucket in 0..dwell::BUCKETS {
                     let cell = (side * dwell::STATES + index) * dwell::BUCKETS + bucket;
-                    let Ok(values) = self.dwell.get(&cell, 0) else { continue };
+                    let Ok(values) = self.dwell.get(&cell, 0) else {
+                        continue;
+                    };
                     let count: u64 = values.iter().sum();
                     if count > 0 {
                         let (low, high) = dwell::bounds(bucket);

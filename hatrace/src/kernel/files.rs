@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use hatrace_common::wire::{FileRow, control};
 use hatrace_core::ids::Pid;
 
-use super::{bpf, decode};
 use super::load::Loaded;
+use super::{bpf, decode};
 
 /// What a reading is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +46,20 @@ impl Files {
         for pid in pids {
             self.link(loaded, *pid)?;
         }
-        let adopt = if purpose == Purpose::Adopt { control::ADOPT } else { 0 };
+        let adopt = if purpose == Purpose::Adopt {
+            control::ADOPT
+        } else {
+            0
+        };
         let mut held = Vec::new();
         if let Some(link) = &self.whole_host {
             set_control(loaded, adopt)?;
             let rows = read_all(link)?;
             // Before 6.1 only the initial pid namespace is supported: numbers agree.
-            held.extend(decode::file_rows(&rows).map(|row| Held { pid: Pid(row.tgid), row }));
+            held.extend(decode::file_rows(&rows).map(|row| Held {
+                pid: Pid(row.tgid),
+                row,
+            }));
             return Ok(held);
         }
         set_control(loaded, adopt | control::OWN)?;
@@ -100,7 +107,11 @@ fn read_all(link: &OwnedFd) -> io::Result<Vec<u8>> {
         match file.read(&mut chunk) {
             Ok(0) => return Ok(bytes),
             Ok(length) => bytes.extend_from_slice(&chunk[..length]),
-            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
+                ) => {}
             Err(error) => return Err(error),
         }
     }

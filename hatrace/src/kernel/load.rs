@@ -86,7 +86,10 @@ fn refused(what: &str, error: &(dyn std::error::Error + 'static)) -> LoadError {
         }
         next = cause.source();
     }
-    LoadError::Refused { what: what.to_owned(), why: chain(error) }
+    LoadError::Refused {
+        what: what.to_owned(),
+        why: chain(error),
+    }
 }
 
 /// The loaded kernel half. Dropping it detaches and unloads everything.
@@ -136,8 +139,12 @@ struct Prepared {
 
 fn prepare(options: &LoadOptions) -> Result<Prepared, LoadError> {
     let path = btf_path();
-    let bytes = std::fs::read(&path).map_err(|_| LoadError::NoBtf { path: path.display().to_string() })?;
-    let types = btf::Types::parse(&bytes).ok_or_else(|| LoadError::NoBtf { path: path.display().to_string() })?;
+    let bytes = std::fs::read(&path).map_err(|_| LoadError::NoBtf {
+        path: path.display().to_string(),
+    })?;
+    let types = btf::Types::parse(&bytes).ok_or_else(|| LoadError::NoBtf {
+        path: path.display().to_string(),
+    })?;
     let offsets = offsets::resolve(&types).map_err(LoadError::NoField)?;
     let btf = Btf::parse(&bytes, aya::Endianness::default()).map_err(|error| refused("its BTF", &error))?;
     let slots = options.slots.next_power_of_two().max(16);
@@ -166,7 +173,9 @@ fn prepare(options: &LoadOptions) -> Result<Prepared, LoadError> {
     for (global, offset) in &offsets {
         loader.override_global(global, offset, true);
     }
-    let ebpf = loader.load(OBJECT).map_err(|error| refused("the kernel half's maps", &error))?;
+    let ebpf = loader
+        .load(OBJECT)
+        .map_err(|error| refused("the kernel half's maps", &error))?;
     Ok(Prepared { ebpf, btf, slots })
 }
 
@@ -174,7 +183,9 @@ fn load_tracepoint(ebpf: &mut Ebpf, btf: &Btf, name: &str, tracepoint: &str) -> 
     let what = format!("tp_btf/{tracepoint}");
     let found = ebpf.program_mut(name).ok_or_else(|| missing(name))?;
     let found: &mut BtfTracePoint = found.try_into().map_err(|error| refused(&what, &error))?;
-    found.load(tracepoint, btf).map_err(|error| refused(&what, &error))
+    found
+        .load(tracepoint, btf)
+        .map_err(|error| refused(&what, &error))
 }
 
 fn attach_tracepoint(ebpf: &mut Ebpf, name: &str) -> Result<(), LoadError> {
@@ -185,14 +196,21 @@ fn attach_tracepoint(ebpf: &mut Ebpf, name: &str) -> Result<(), LoadError> {
 
 fn load_fentry(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), LoadError> {
     let what = "fentry/tcp_twsk_destructor";
-    let found = ebpf.program_mut(program::TIMEWAIT_END).ok_or_else(|| missing(what))?;
+    let found = ebpf
+        .program_mut(program::TIMEWAIT_END)
+        .ok_or_else(|| missing(what))?;
     let found: &mut FEntry = found.try_into().map_err(|error| refused(what, &error))?;
-    found.load("tcp_twsk_destructor", btf).map_err(|error| refused(what, &error))?;
+    found
+        .load("tcp_twsk_destructor", btf)
+        .map_err(|error| refused(what, &error))?;
     found.attach().map(|_| ()).map_err(|error| refused(what, &error))
 }
 
 fn missing(name: &str) -> LoadError {
-    LoadError::Refused { what: name.to_owned(), why: "it isn't in the eBPF object".to_owned() }
+    LoadError::Refused {
+        what: name.to_owned(),
+        why: "it isn't in the eBPF object".to_owned(),
+    }
 }
 
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, LoadError> {
@@ -222,7 +240,9 @@ impl Loaded {
             .ok_or_else(|| missing(what))?
             .try_into()
             .map_err(|error| refused(what, &error))?;
-        files.load("task_file", &btf).map_err(|error| refused(what, &error))?;
+        files
+            .load("task_file", &btf)
+            .map_err(|error| refused(what, &error))?;
         for (name, _) in CORE {
             attach_tracepoint(&mut ebpf, name)?;
         }
@@ -242,16 +262,28 @@ impl Loaded {
         let (keys, records) = (take(&mut ebpf, map::KEYS)?, take(&mut ebpf, map::RECORDS)?);
         let (tgids, ports) = (take(&mut ebpf, map::TGIDS)?, take(&mut ebpf, map::PORTS)?);
         let fd = |map, name| fd_of(map).ok_or_else(|| missing(name));
-        let table = Table::new(fd(&keys, map::KEYS)?, fd(&records, map::RECORDS)?, slots).map_err(io_error(map::KEYS))?;
+        let table = Table::new(fd(&keys, map::KEYS)?, fd(&records, map::RECORDS)?, slots)
+            .map_err(io_error(map::KEYS))?;
         let tgids = Tgids::new(fd(&tgids, map::TGIDS)?).map_err(io_error(map::TGIDS))?;
         let ports = Ports::new(fd(&ports, map::PORTS)?).map_err(io_error(map::PORTS))?;
         let ring = RingBuf::try_from(take(&mut ebpf, map::RING)?).map_err(map_error(map::RING))?;
-        let listeners = HashMap::try_from(take(&mut ebpf, map::LISTENERS)?).map_err(map_error(map::LISTENERS))?;
+        let listeners =
+            HashMap::try_from(take(&mut ebpf, map::LISTENERS)?).map_err(map_error(map::LISTENERS))?;
         let control = Array::try_from(take(&mut ebpf, map::CONTROL)?).map_err(map_error(map::CONTROL))?;
         let counts = PerCpuArray::try_from(take(&mut ebpf, map::COUNTS)?).map_err(map_error(map::COUNTS))?;
         let dwell = PerCpuArray::try_from(take(&mut ebpf, map::DWELL)?).map_err(map_error(map::DWELL))?;
         let figures = Figures::new(counts, dwell);
-        Ok(Self { ebpf, ring, table, tgids, ports, listeners, control, figures, exact_timewaits })
+        Ok(Self {
+            ebpf,
+            ring,
+            table,
+            tgids,
+            ports,
+            listeners,
+            control,
+            figures,
+            exact_timewaits,
+        })
     }
 
     /// The aya-log reader of the kernel half's rare words.
@@ -265,9 +297,17 @@ impl Loaded {
     /// # Errors
     /// It isn't loaded.
     pub fn files(&self) -> Result<BorrowedFd<'_>, LoadError> {
-        let found = self.ebpf.program(program::FILES).ok_or_else(|| missing(program::FILES))?;
-        let found: &Iter = found.try_into().map_err(|error| refused(program::FILES, &error))?;
-        found.fd().map(AsFd::as_fd).map_err(|error| refused(program::FILES, &error))
+        let found = self
+            .ebpf
+            .program(program::FILES)
+            .ok_or_else(|| missing(program::FILES))?;
+        let found: &Iter = found
+            .try_into()
+            .map_err(|error| refused(program::FILES, &error))?;
+        found
+            .fd()
+            .map(AsFd::as_fd)
+            .map_err(|error| refused(program::FILES, &error))
     }
 
     /// Runs that the kernel refused because the program was already running on that CPU, of the programs that keep lives.
@@ -303,9 +343,18 @@ pub fn probe() -> Probe {
         ring_bytes: 4096,
     };
     match Loaded::load(&options) {
-        Ok(loaded) if loaded.exact_timewaits => Probe { core: Ok(()), fentry: Ok(()) },
-        Ok(_) => Probe { core: Ok(()), fentry: fentry_alone(&options) },
-        Err(error) => Probe { core: Err(error), fentry: fentry_alone(&options) },
+        Ok(loaded) if loaded.exact_timewaits => Probe {
+            core: Ok(()),
+            fentry: Ok(()),
+        },
+        Ok(_) => Probe {
+            core: Ok(()),
+            fentry: fentry_alone(&options),
+        },
+        Err(error) => Probe {
+            core: Err(error),
+            fentry: fentry_alone(&options),
+        },
     }
 }
 

@@ -23,7 +23,14 @@ impl Mapped {
         let length = length.next_multiple_of(page);
         // SAFETY: a fresh mapping of a map's memory; the kernel refuses lengths beyond it.
         let start = unsafe {
-            mmap(std::ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, map, 0)?
+            mmap(
+                std::ptr::null_mut(),
+                length,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                map,
+                0,
+            )?
         };
         let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mmap gave a null address"))?;
         Ok(Self { start, length })
@@ -58,7 +65,11 @@ impl Table {
     /// # Errors
     /// As mmap() says.
     pub fn new(keys: BorrowedFd<'_>, records: BorrowedFd<'_>, slots: usize) -> io::Result<Self> {
-        Ok(Self { keys: Mapped::new(keys, slots * 8)?, records: Mapped::new(records, slots * size_of::<Life>())?, slots })
+        Ok(Self {
+            keys: Mapped::new(keys, slots * 8)?,
+            records: Mapped::new(records, slots * size_of::<Life>())?,
+            slots,
+        })
     }
 
     fn key(&self, slot: usize) -> u64 {

@@ -43,7 +43,9 @@ pub fn resolve(types: &Types<'_>) -> Result<Vec<(&'static str, u32)>, String> {
         .map(|&(global, structure, path)| {
             let found = types.offset(structure, path);
             // inet_sock's protocol was a bit-field before 5.6; every kernel the tracer runs on has all of these.
-            found.map(|offset| (global, offset)).ok_or_else(|| format!("{structure}.{path}"))
+            found
+                .map(|offset| (global, offset))
+                .ok_or_else(|| format!("{structure}.{path}"))
         })
         .collect()
 }

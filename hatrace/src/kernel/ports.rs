@@ -42,13 +42,18 @@ impl Told {
 
     /// Every listener, with its side.
     pub fn iter(&self) -> impl Iterator<Item = (Netns, SocketAddr, Side)> {
-        self.entries.iter().map(|(&(netns, local), &side)| (netns, local, side))
+        self.entries
+            .iter()
+            .map(|(&(netns, local), &side)| (netns, local, side))
     }
 
     /// The fast answer for a port: the namespace, where one wildcard listener of a frontend is all there is on it.
     fn answer(&self, wanted: u16) -> u32 {
-        let on_port: BTreeSet<_> =
-            self.iter().filter(|(_, local, _)| local.port() == wanted).map(|(netns, local, side)| (netns, local.ip(), side)).collect();
+        let on_port: BTreeSet<_> = self
+            .iter()
+            .filter(|(_, local, _)| local.port() == wanted)
+            .map(|(netns, local, side)| (netns, local.ip(), side))
+            .collect();
         let mut on_port = on_port.into_iter();
         match (on_port.next(), on_port.next()) {
             (None, _) => port::NONE,
@@ -65,7 +70,12 @@ fn wire_listener(netns: Netns, local: SocketAddr) -> Listener {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
     };
-    Listener { netns: netns.0, port: local.port(), zero: 0, addr }
+    Listener {
+        netns: netns.0,
+        port: local.port(),
+        zero: 0,
+        addr,
+    }
 }
 
 /// The address of a listener that the kernel half has seen begin.
@@ -83,7 +93,10 @@ mod tests {
 
     #[test]
     fn keys_meet_the_children_they_are_for() {
-        assert_eq!(wire_listener(Netns(1), addr("0.0.0.0:80")), wire_listener(Netns(1), addr("[::]:80")));
+        assert_eq!(
+            wire_listener(Netns(1), addr("0.0.0.0:80")),
+            wire_listener(Netns(1), addr("[::]:80"))
+        );
         let v4 = wire_listener(Netns(1), addr("10.0.0.1:80"));
         assert_eq!(v4.addr[10..], [0xff, 0xff, 10, 0, 0, 1]);
         assert_eq!(address_of(&v4), addr("10.0.0.1:80"));
@@ -94,7 +107,8 @@ mod tests {
         let mut told = Told::default();
         told.entries.insert((Netns(7), addr("[::]:80")), Side::Client);
         told.entries.insert((Netns(7), addr("0.0.0.0:81")), Side::Client);
-        told.entries.insert((Netns(7), addr("127.0.0.1:81")), Side::Client);
+        told.entries
+            .insert((Netns(7), addr("127.0.0.1:81")), Side::Client);
         told.entries.insert((Netns(7), addr("0.0.0.0:82")), Side::Control);
         assert_eq!(told.answer(80), 7);
         assert_eq!(told.answer(81), port::ASK);

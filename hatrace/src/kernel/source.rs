@@ -69,10 +69,11 @@ impl Traced {
             timewaits: true,
         };
         // The first reading makes the processes HAProxy's and tells their listeners; the second adopts, knowing sides.
-        this.read_files(Purpose::Look).map_err(|error| LoadError::Refused {
-            what: "a reading of HAProxy's files".to_owned(),
-            why: error.to_string(),
-        })?;
+        this.read_files(Purpose::Look)
+            .map_err(|error| LoadError::Refused {
+                what: "a reading of HAProxy's files".to_owned(),
+                why: error.to_string(),
+            })?;
         Ok(this)
     }
 
@@ -92,8 +93,15 @@ impl Traced {
     /// Listeners among what is held. One that only a master holds is HAProxy's own business: its CLI.
     fn learn_listeners(&mut self, held: &[Held]) {
         let mut sides: BTreeMap<(Netns, SocketAddr), Side> = BTreeMap::new();
-        for Held { pid, row } in held.iter().filter(|held| held.row.state == TcpState::Listen.number()) {
-            let side = if self.target.is_master(*pid) { Side::Control } else { Side::Client };
+        for Held { pid, row } in held
+            .iter()
+            .filter(|held| held.row.state == TcpState::Listen.number())
+        {
+            let side = if self.target.is_master(*pid) {
+                Side::Control
+            } else {
+                Side::Client
+            };
             let local = decode::endpoints(&row.ends).local;
             let known = sides.entry((Netns(row.netns), local)).or_insert(side);
             if side == Side::Client {
@@ -115,7 +123,12 @@ impl Traced {
                 }
                 Decoded::Listen(listen) => {
                     let local = address_of(&listen.listener);
-                    self.told.add(&mut self.loaded, Netns(listen.listener.netns), local, Side::Client);
+                    self.told.add(
+                        &mut self.loaded,
+                        Netns(listen.listener.netns),
+                        local,
+                        Side::Client,
+                    );
                 }
                 Decoded::Process(told) => {
                     match told.what {
@@ -151,7 +164,9 @@ impl Traced {
             if !lingers {
                 return;
             }
-            let Some(life) = decode::life(record, now) else { return };
+            let Some(life) = decode::life(record, now) else {
+                return;
+            };
             let since = life.current().map_or(now, |step| step.at.latest());
             closing.insert(life.cookie);
             unnamed |= !named.contains(&life.cookie) && (life.adopted || now.since(since) * 2 >= min);
@@ -170,7 +185,11 @@ impl Traced {
 
     /// The namespaces HAProxy's processes and sockets are in, each with a netlink socket where it could be entered.
     fn enter_namespaces(&mut self, now: Mono, out: &mut Vec<Stamped>) {
-        for (pid, netns) in self.target.processes().filter_map(|process| Some((process.pid, process.netns()?))) {
+        for (pid, netns) in self
+            .target
+            .processes()
+            .filter_map(|process| Some((process.pid, process.netns()?)))
+        {
             if let Some(socket) = self.sockets.get_mut(&netns) {
                 socket.seen_through(pid);
                 continue;
@@ -181,7 +200,13 @@ impl Traced {
                 }
                 Err(error) => {
                     if self.unreachable.insert(netns) {
-                        out.push((now, Input::Gap(Gap::NetnsUnreachable { netns, why: error.to_string() })));
+                        out.push((
+                            now,
+                            Input::Gap(Gap::NetnsUnreachable {
+                                netns,
+                                why: error.to_string(),
+                            }),
+                        ));
                     }
                 }
             }
@@ -192,13 +217,23 @@ impl Traced {
     fn sweep(&mut self, now: Mono, fds: bool, out: &mut Vec<Stamped>) {
         self.enter_namespaces(now, out);
         let mut states = lingering_states();
-        let held = if fds { self.held_by_cookie(now, out) } else { BTreeMap::new() };
+        let held = if fds {
+            self.held_by_cookie(now, out)
+        } else {
+            BTreeMap::new()
+        };
         let crowd: u64 = self.sockets.values().filter_map(NetnsSocket::timewaits).sum();
         if crowd < TIMEWAITS_LISTED {
             states = states.with(TcpState::TimeWait);
         }
-        let mut sweep =
-            Sweep { netns: Vec::new(), states, fds, rows: Vec::new(), timewait_overflow: None, fin_timeout: Vec::new() };
+        let mut sweep = Sweep {
+            netns: Vec::new(),
+            states,
+            fds,
+            rows: Vec::new(),
+            timewait_overflow: None,
+            fin_timeout: Vec::new(),
+        };
         let mut listeners = Listeners::default();
         for (netns, local, side) in self.told.iter() {
             listeners.add(netns, local, side);
@@ -210,23 +245,41 @@ impl Traced {
                     sweep.netns.push(*netns);
                     for row in &rows {
                         taken.insert(row.cookie);
-                        sweep.rows.push(Self::row(row, held.get(&row.cookie), &listeners, *netns));
+                        sweep
+                            .rows
+                            .push(Self::row(row, held.get(&row.cookie), &listeners, *netns));
                     }
                 }
-                Err(error) => out.push((now, Input::Gap(Gap::SweepFailed { why: format!("sock_diag: {error}") }))),
+                Err(error) => out.push((
+                    now,
+                    Input::Gap(Gap::SweepFailed {
+                        why: format!("sock_diag: {error}"),
+                    }),
+                )),
             }
             if let Some(more) = socket.timewait_overflow() {
                 sweep.timewait_overflow = Some(sweep.timewait_overflow.unwrap_or(0) + more);
             }
-            sweep.fin_timeout.extend(socket.fin_timeout().map(|timeout| (*netns, timeout)));
+            sweep
+                .fin_timeout
+                .extend(socket.fin_timeout().map(|timeout| (*netns, timeout)));
         }
         // Held in a namespace that sock_diag couldn't look into: the fds alone tell of it.
         for (cookie, held) in held.iter().filter(|(cookie, _)| !taken.contains(cookie)) {
             sweep.rows.extend(Self::row_of_file(*cookie, held));
         }
-        let has_timewaits = sweep.rows.iter().any(|row| row.timewait && row.state == TcpState::FinWait2);
+        let has_timewaits = sweep
+            .rows
+            .iter()
+            .any(|row| row.timewait && row.state == TcpState::FinWait2);
         self.timewaits = has_timewaits;
-        self.named.extend(sweep.rows.iter().filter(|row| !row.timewait).map(|row| row.cookie));
+        self.named.extend(
+            sweep
+                .rows
+                .iter()
+                .filter(|row| !row.timewait)
+                .map(|row| row.cookie),
+        );
         self.unnamed = false;
         self.last_sweep = Some(now);
         out.push((now, Input::Sweep(Box::new(sweep))));
@@ -234,11 +287,18 @@ impl Traced {
 
     fn held_by_cookie(&mut self, now: Mono, out: &mut Vec<Stamped>) -> BTreeMap<Cookie, Held> {
         match self.read_files(Purpose::Adopt) {
-            Ok(held) => {
-                held.into_iter().filter(|held| held.row.cookie != 0).map(|held| (Cookie(held.row.cookie), held)).collect()
-            }
+            Ok(held) => held
+                .into_iter()
+                .filter(|held| held.row.cookie != 0)
+                .map(|held| (Cookie(held.row.cookie), held))
+                .collect(),
             Err(error) => {
-                out.push((now, Input::Gap(Gap::SweepFailed { why: format!("reading HAProxy's files: {error}") })));
+                out.push((
+                    now,
+                    Input::Gap(Gap::SweepFailed {
+                        why: format!("reading HAProxy's files: {error}"),
+                    }),
+                ));
                 BTreeMap::new()
             }
         }
@@ -259,7 +319,10 @@ impl Traced {
             cookie,
             timewait: false,
             state,
-            claim: Claim::Fd { pid: held.pid, fd: Fd(held.row.fd) },
+            claim: Claim::Fd {
+                pid: held.pid,
+                fd: Fd(held.row.fd),
+            },
             side: decode::side(held.row.side),
             endpoints: decode::endpoints(&held.row.ends),
             netns: Netns(held.row.netns),

@@ -44,7 +44,11 @@ impl Polled {
     }
 
     fn enter_namespaces(&mut self, now: Mono, out: &mut Vec<Stamped>) {
-        for (pid, netns) in self.target.processes().filter_map(|process| Some((process.pid, process.netns()?))) {
+        for (pid, netns) in self
+            .target
+            .processes()
+            .filter_map(|process| Some((process.pid, process.netns()?)))
+        {
             if let Some(socket) = self.sockets.get_mut(&netns) {
                 socket.seen_through(pid);
                 continue;
@@ -55,7 +59,13 @@ impl Polled {
                 }
                 Err(error) => {
                     if self.unreachable.insert(netns) {
-                        out.push((now, Input::Gap(Gap::NetnsUnreachable { netns, why: error.to_string() })));
+                        out.push((
+                            now,
+                            Input::Gap(Gap::NetnsUnreachable {
+                                netns,
+                                why: error.to_string(),
+                            }),
+                        ));
                     }
                 }
             }
@@ -80,14 +90,21 @@ impl Polled {
                 }
             }
         }
-        self.others = present.into_iter().filter(|inode| !self.owners.contains_key(inode)).collect();
+        self.others = present
+            .into_iter()
+            .filter(|inode| !self.owners.contains_key(inode))
+            .collect();
     }
 
     fn listeners(&self, rows: &[(Netns, DiagRow)]) -> Listeners {
         let mut listeners = Listeners::default();
         for (netns, row) in rows.iter().filter(|(_, row)| row.state == TcpState::Listen) {
             if let Some((pid, _)) = row.inode.and_then(|inode| self.owners.get(&inode)) {
-                let side = if self.target.is_master(*pid) { Side::Control } else { Side::Client };
+                let side = if self.target.is_master(*pid) {
+                    Side::Control
+                } else {
+                    Side::Client
+                };
                 listeners.add(*netns, row.endpoints.local, side);
             }
         }
@@ -101,8 +118,14 @@ impl Polled {
         if crowd < TIMEWAITS_LISTED {
             states = states.with(TcpState::TimeWait);
         }
-        let mut sweep =
-            Sweep { netns: Vec::new(), states, fds: true, rows: Vec::new(), timewait_overflow: None, fin_timeout: Vec::new() };
+        let mut sweep = Sweep {
+            netns: Vec::new(),
+            states,
+            fds: true,
+            rows: Vec::new(),
+            timewait_overflow: None,
+            fin_timeout: Vec::new(),
+        };
         let mut found = Vec::new();
         for (netns, socket) in &mut self.sockets {
             match socket.dump(states.with(TcpState::Listen)) {
@@ -111,15 +134,24 @@ impl Polled {
                     found.extend(rows.into_iter().map(|row| (*netns, row)));
                 }
                 Err(error) if self.last.is_none() => {
-                    return Err(Problem::cannot(format!("sock_diag can't list the sockets of this host: {error}"))
-                        .remedy("modprobe tcp_diag"));
+                    return Err(Problem::cannot(format!(
+                        "sock_diag can't list the sockets of this host: {error}"
+                    ))
+                    .remedy("modprobe tcp_diag"));
                 }
-                Err(error) => out.push((now, Input::Gap(Gap::SweepFailed { why: format!("sock_diag: {error}") }))),
+                Err(error) => out.push((
+                    now,
+                    Input::Gap(Gap::SweepFailed {
+                        why: format!("sock_diag: {error}"),
+                    }),
+                )),
             }
             if let Some(more) = socket.timewait_overflow() {
                 sweep.timewait_overflow = Some(sweep.timewait_overflow.unwrap_or(0) + more);
             }
-            sweep.fin_timeout.extend(socket.fin_timeout().map(|timeout| (*netns, timeout)));
+            sweep
+                .fin_timeout
+                .extend(socket.fin_timeout().map(|timeout| (*netns, timeout)));
         }
         self.learn_owners(&found);
         let listeners = self.listeners(&found);

@@ -18,7 +18,11 @@ pub struct Listeners {
 /// The wildcard of either family as one: a dual-stack `:::443` takes IPv4 connections as well.
 fn plain(local: SocketAddr) -> SocketAddr {
     let local = fold(local);
-    if local.ip().is_unspecified() { SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), local.port()) } else { local }
+    if local.ip().is_unspecified() {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), local.port())
+    } else {
+        local
+    }
 }
 
 impl Listeners {
@@ -89,9 +93,18 @@ mod tests {
         let mut listeners = Listeners::default();
         listeners.add(Netns(1), addr("[::]:443"), Side::Client);
         listeners.add(Netns(1), addr("127.0.0.1:9000"), Side::Control);
-        assert_eq!(listeners.side_of(Netns(1), addr("10.1.2.3:443")), Some(Side::Client));
-        assert_eq!(listeners.side_of(Netns(1), addr("[2001:db8::1]:443")), Some(Side::Client));
-        assert_eq!(listeners.side_of(Netns(1), addr("[::ffff:127.0.0.1]:9000")), Some(Side::Control));
+        assert_eq!(
+            listeners.side_of(Netns(1), addr("10.1.2.3:443")),
+            Some(Side::Client)
+        );
+        assert_eq!(
+            listeners.side_of(Netns(1), addr("[2001:db8::1]:443")),
+            Some(Side::Client)
+        );
+        assert_eq!(
+            listeners.side_of(Netns(1), addr("[::ffff:127.0.0.1]:9000")),
+            Some(Side::Control)
+        );
         assert_eq!(listeners.side_of(Netns(1), addr("127.0.0.2:9000")), None);
         assert_eq!(listeners.side_of(Netns(2), addr("10.1.2.3:443")), None);
     }

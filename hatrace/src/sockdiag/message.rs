@@ -93,7 +93,8 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 /// Reads a datagram of answers, appending its sockets. A message that makes no sense is passed over, and counted in `malformed`.
 pub fn answers(mut bytes: &[u8], rows: &mut Vec<DiagRow>, malformed: &mut u64) -> More {
     let mut interrupted = false;
-    while let (Some(length), Some(kind), Some(flags)) = (u32_at(bytes, 0), u16_at(bytes, 4), u16_at(bytes, 6)) {
+    while let (Some(length), Some(kind), Some(flags)) = (u32_at(bytes, 0), u16_at(bytes, 4), u16_at(bytes, 6))
+    {
         let length = length as usize;
         if length < HEADER || length > bytes.len() {
             *malformed += 1;
@@ -165,7 +166,11 @@ fn quiet(mut attributes: &[u8]) -> Option<Quiet> {
         if kind == INET_DIAG_INFO {
             // tcpi_last_data_sent at 44, _last_ack_sent 48 (always 0), _last_data_recv 52, _last_ack_recv 56.
             let ms = |at| u32_at(value, at).map(|ms| Duration::from_millis(u64::from(ms)));
-            return Some(Quiet { data_sent: ms(44)?, data_received: ms(52)?, ack_received: ms(56)? });
+            return Some(Quiet {
+                data_sent: ms(44)?,
+                data_received: ms(52)?,
+                ack_received: ms(56)?,
+            });
         }
         attributes = attributes.get(length.next_multiple_of(4).max(4)..)?;
     }
@@ -204,7 +209,10 @@ mod tests {
         let mut datagram = message(SOCK_DIAG_BY_FAMILY, &timewait());
         datagram.extend(message(NLMSG_DONE, &[0; 4]));
         let (mut rows, mut malformed) = (Vec::new(), 0);
-        assert_eq!(answers(&datagram, &mut rows, &mut malformed), More::Done { interrupted: false });
+        assert_eq!(
+            answers(&datagram, &mut rows, &mut malformed),
+            More::Done { interrupted: false }
+        );
         let row = &rows[0];
         assert!(row.timewait && row.state == TcpState::FinWait2 && row.inode.is_none() && malformed == 0);
         assert_eq!(row.timer, Timer::Timewait(Duration::from_millis(57_784)));
@@ -222,7 +230,10 @@ mod tests {
     #[test]
     fn any_bytes_are_read_without_harm() {
         let mut datagram = message(SOCK_DIAG_BY_FAMILY, &timewait());
-        datagram.extend(message(SOCK_DIAG_BY_FAMILY, &[timewait(), vec![60, 0, 2, 0], vec![7; 56]].concat()));
+        datagram.extend(message(
+            SOCK_DIAG_BY_FAMILY,
+            &[timewait(), vec![60, 0, 2, 0], vec![7; 56]].concat(),
+        ));
         for cut in 0..datagram.len() {
             let _ = answers(&datagram[..cut], &mut Vec::new(), &mut 0);
         }

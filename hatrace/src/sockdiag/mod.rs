@@ -13,7 +13,10 @@ use hatrace_core::tcp::{StateSet, TcpState};
 /// Where a socket can be stuck, and what is followed: closing states and SYN_SENT.
 #[must_use]
 pub fn lingering_states() -> StateSet {
-    TcpState::ALL.into_iter().filter(|state| state.lingers()).collect()
+    TcpState::ALL
+        .into_iter()
+        .filter(|state| state.lingers())
+        .collect()
 }
 
 /// Above this many timewaits in a namespace, TIME_WAITs are not asked for: listing them would cost more than they tell.

@@ -27,7 +27,10 @@ pub struct NetnsSocket {
 }
 
 /// Runs `inside` on a thread of its own in the namespace at `path`: entering one concerns a thread, and ours has others to see to.
-fn within<T: Send + 'static>(path: &Path, inside: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+fn within<T: Send + 'static>(
+    path: &Path,
+    inside: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     let file = std::fs::File::open(path)?;
     let thread = std::thread::spawn(move || {
         rustix::thread::move_into_link_name_space(
@@ -36,13 +39,21 @@ fn within<T: Send + 'static>(path: &Path, inside: impl FnOnce() -> io::Result<T>
         )?;
         inside()
     });
-    thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that entered the namespace failed")))
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other("the thread that entered the namespace failed")))
 }
 
 fn netlink() -> io::Result<OwnedFd> {
     const NETLINK_SOCK_DIAG: libc::c_int = 4;
     // SAFETY: no pointers.
-    let fd = unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, NETLINK_SOCK_DIAG) };
+    let fd = unsafe {
+        libc::socket(
+            libc::AF_NETLINK,
+            libc::SOCK_RAW | libc::SOCK_CLOEXEC,
+            NETLINK_SOCK_DIAG,
+        )
+    };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -65,7 +76,13 @@ impl NetnsSocket {
             Some(path) => within(path, netlink)?,
             None => netlink()?,
         };
-        Ok(Self { netns, socket, buffer: vec![0; BUFFER], process, foreign })
+        Ok(Self {
+            netns,
+            socket,
+            buffer: vec![0; BUFFER],
+            process,
+            foreign,
+        })
     }
 
     /// Which namespace.
@@ -110,7 +127,14 @@ impl NetnsSocket {
         let mut malformed = 0;
         for _ in 0..DATAGRAMS {
             // SAFETY: a live buffer and its length.
-            let length = unsafe { libc::recv(self.socket.as_raw_fd(), self.buffer.as_mut_ptr().cast(), self.buffer.len(), 0) };
+            let length = unsafe {
+                libc::recv(
+                    self.socket.as_raw_fd(),
+                    self.buffer.as_mut_ptr().cast(),
+                    self.buffer.len(),
+                    0,
+                )
+            };
             let Ok(length) = usize::try_from(length) else {
                 let error = io::Error::last_os_error();
                 if error.kind() == io::ErrorKind::Interrupted {
@@ -180,7 +204,13 @@ mod tests {
         let text = "TcpExt: SyncookiesSent TCPTimeWaitOverflow\nTcpExt: 3 77\nIpExt: X\nIpExt: 1\n";
         assert_eq!(netstat(text, "TcpExt:", "TCPTimeWaitOverflow"), Some(77));
         assert_eq!(netstat(text, "TcpExt:", "Nothing"), None);
-        assert_eq!(sockstat("sockets: used 9\nTCP: inuse 5 orphan 0 tw 12 alloc 6 mem 1\n", "tw"), Some(12));
+        assert_eq!(
+            sockstat(
+                "sockets: used 9\nTCP: inuse 5 orphan 0 tw 12 alloc 6 mem 1\n",
+                "tw"
+            ),
+            Some(12)
+        );
     }
 
     #[test]
@@ -189,8 +219,13 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
         let local = listener.local_addr().expect("its address");
         let mut socket = NetnsSocket::of_process(Pid(std::process::id())).expect("a netlink socket");
-        let rows = socket.dump(StateSet::EMPTY.with(TcpState::Listen)).expect("a dump");
-        assert!(rows.iter().any(|row| row.endpoints.local == local), "{local} is missing");
+        let rows = socket
+            .dump(StateSet::EMPTY.with(TcpState::Listen))
+            .expect("a dump");
+        assert!(
+            rows.iter().any(|row| row.endpoints.local == local),
+            "{local} is missing"
+        );
         assert!(socket.fin_timeout().is_some());
     }
 }

@@ -42,13 +42,20 @@ impl Target {
 
     /// The processes of `chosen`, with the workers of those that are masters.
     fn of(chosen: Vec<Proc>, all: &[Proc]) -> Self {
-        let children = |of: Pid| all.iter().filter(move |process| process.parent == of && process.is_haproxy());
+        let children = |of: Pid| {
+            all.iter()
+                .filter(move |process| process.parent == of && process.is_haproxy())
+        };
         let masters: Vec<Pid> = chosen
             .iter()
-            .filter(|process| process.wants_to_be_master() && !chosen_is_worker(process, all) || children(process.pid).next().is_some())
+            .filter(|process| {
+                process.wants_to_be_master() && !chosen_is_worker(process, all)
+                    || children(process.pid).next().is_some()
+            })
             .map(|process| process.pid)
             .collect();
-        let mut processes: BTreeMap<Pid, Proc> = chosen.into_iter().map(|process| (process.pid, process)).collect();
+        let mut processes: BTreeMap<Pid, Proc> =
+            chosen.into_iter().map(|process| (process.pid, process)).collect();
         for master in &masters {
             for child in children(*master) {
                 processes.entry(child.pid).or_insert_with(|| child.clone());
@@ -62,13 +69,19 @@ impl Target {
     pub fn pids(&self) -> Vec<Pid> {
         let is_master = |pid: &&Pid| self.masters.contains(pid);
         let workers = self.processes.keys().filter(|pid| !is_master(pid));
-        workers.chain(self.processes.keys().filter(is_master)).copied().collect()
+        workers
+            .chain(self.processes.keys().filter(is_master))
+            .copied()
+            .collect()
     }
 
     /// The master, if one is followed.
     #[must_use]
     pub fn master(&self) -> Option<Pid> {
-        self.masters.iter().find(|pid| self.processes.contains_key(pid)).copied()
+        self.masters
+            .iter()
+            .find(|pid| self.processes.contains_key(pid))
+            .copied()
     }
 
     /// Whether a process is a master.
@@ -85,7 +98,10 @@ impl Target {
     /// HAProxy's process name.
     #[must_use]
     pub fn comm(&self) -> String {
-        self.processes.values().next().map_or_else(|| "haproxy".to_owned(), |process| process.comm.clone())
+        self.processes
+            .values()
+            .next()
+            .map_or_else(|| "haproxy".to_owned(), |process| process.comm.clone())
     }
 
     /// A process was born by a followed one, as the kernel half tells: it is followed from now on. `None`: it has gone already.
@@ -103,18 +119,30 @@ impl Target {
     /// Looks at `/proc` again: what has changed since.
     pub fn refresh(&mut self) -> Vec<ProcessChange> {
         let mut changes = Vec::new();
-        let gone: Vec<Pid> = self.processes.values().filter(|process| !process.alive()).map(|process| process.pid).collect();
+        let gone: Vec<Pid> = self
+            .processes
+            .values()
+            .filter(|process| !process.alive())
+            .map(|process| process.pid)
+            .collect();
         for pid in gone {
             self.processes.remove(&pid);
             changes.push(ProcessChange::Ended { pid });
         }
-        if self.masters.iter().all(|master| !self.processes.contains_key(master)) {
+        if self
+            .masters
+            .iter()
+            .all(|master| !self.processes.contains_key(master))
+        {
             return changes;
         }
         for process in Proc::all() {
             let ours = self.masters.contains(&process.parent) && self.processes.contains_key(&process.parent);
             if ours && process.is_haproxy() && !self.processes.contains_key(&process.pid) {
-                changes.push(ProcessChange::Born { pid: process.pid, parent: process.parent });
+                changes.push(ProcessChange::Born {
+                    pid: process.pid,
+                    parent: process.parent,
+                });
                 self.processes.insert(process.pid, process);
             }
         }
@@ -124,7 +152,8 @@ impl Target {
 
 /// A worker's command line says `-W` too: what makes a master is that its parent is no HAProxy.
 fn chosen_is_worker(process: &Proc, all: &[Proc]) -> bool {
-    all.iter().any(|other| other.pid == process.parent && other.is_haproxy())
+    all.iter()
+        .any(|other| other.pid == process.parent && other.is_haproxy())
 }
 
 #[cfg(test)]
@@ -156,7 +185,11 @@ mod tests {
 
     fn pick(pids: &[u32]) -> Target {
         let all = tree();
-        let chosen = all.iter().filter(|process| pids.contains(&process.pid.0)).cloned().collect();
+        let chosen = all
+            .iter()
+            .filter(|process| pids.contains(&process.pid.0))
+            .cloned()
+            .collect();
         Target::of(chosen, &all)
     }
 

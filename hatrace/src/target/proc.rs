@@ -39,8 +39,12 @@ impl Proc {
     /// Every process.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        let Ok(processes) = all_processes() else { return Vec::new() };
-        processes.filter_map(|process| Self::read(&process.ok()?)).collect()
+        let Ok(processes) = all_processes() else {
+            return Vec::new();
+        };
+        processes
+            .filter_map(|process| Self::read(&process.ok()?))
+            .collect()
     }
 
     fn read(process: &Process) -> Option<Self> {
@@ -50,7 +54,11 @@ impl Proc {
             return None;
         }
         let number = |pid: i32| u32::try_from(pid).unwrap_or(0);
-        let inner_pids = process.status().ok().and_then(|status| status.nspid).unwrap_or_default();
+        let inner_pids = process
+            .status()
+            .ok()
+            .and_then(|status| status.nspid)
+            .unwrap_or_default();
         Some(Self {
             pid: Pid(number(stat.pid)),
             parent: Pid(number(stat.ppid)),
@@ -65,7 +73,11 @@ impl Proc {
     /// Whether it is HAProxy: by its name or its executable's.
     #[must_use]
     pub fn is_haproxy(&self) -> bool {
-        let exe = self.exe.as_deref().and_then(|exe| exe.file_name()).and_then(|name| name.to_str());
+        let exe = self
+            .exe
+            .as_deref()
+            .and_then(|exe| exe.file_name())
+            .and_then(|name| name.to_str());
         is_haproxy_name(&self.comm) || exe.is_some_and(is_haproxy_name)
     }
 
@@ -90,6 +102,19 @@ impl Proc {
         }
     }
 
+    /// How many files it may have open.
+    #[must_use]
+    pub fn file_limit(&self) -> Option<u64> {
+        let limits = Process::new(i32::try_from(self.pid.0).ok()?)
+            .ok()?
+            .limits()
+            .ok()?;
+        match limits.max_open_files.soft_limit {
+            procfs::process::LimitValue::Value(files) => Some(files),
+            procfs::process::LimitValue::Unlimited => None,
+        }
+    }
+
     /// The network namespace it is in.
     #[must_use]
     pub fn netns(&self) -> Option<Netns> {
@@ -102,19 +127,30 @@ impl Proc {
 pub fn netns_of(path: &str) -> Option<Netns> {
     let link = std::fs::read_link(path).ok()?;
     let text = link.to_str()?;
-    text.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok().map(Netns)
+    text.strip_prefix("net:[")?
+        .strip_suffix(']')?
+        .parse()
+        .ok()
+        .map(Netns)
 }
 
 /// The sockets a process has open: inode to descriptor.
 #[must_use]
 pub fn socket_inodes(pid: Pid) -> Vec<(u64, u32)> {
-    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return Vec::new();
+    };
     entries
         .filter_map(|entry| {
             let entry = entry.ok()?;
             let fd = entry.file_name().to_str()?.parse().ok()?;
             let link = std::fs::read_link(entry.path()).ok()?;
-            let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()?;
+            let inode = link
+                .to_str()?
+                .strip_prefix("socket:[")?
+                .strip_suffix(']')?
+                .parse()
+                .ok()?;
             Some((inode, fd))
         })
         .collect()
@@ -130,7 +166,13 @@ mod tests {
         assert!(!me.is_haproxy());
         assert!(me.alive());
         assert!(me.netns().is_some());
-        assert!(!Proc { started: me.started + 1, ..me }.alive());
+        assert!(
+            !Proc {
+                started: me.started + 1,
+                ..me
+            }
+            .alive()
+        );
     }
 
     #[test]

@@ -56,7 +56,10 @@ mod tests {
 
     #[test]
     fn first_line_of_haproxy_v() {
-        assert_eq!(parse("HAProxy version 2.6.12-1+deb12u2 2025/04/16 - https://haproxy.org/\n").as_deref(), Some("2.6.12-1+deb12u2"));
+        assert_eq!(
+            parse("HAProxy version 2.6.12-1+deb12u2 2025/04/16 - https://haproxy.org/\n").as_deref(),
+            Some("2.6.12-1+deb12u2")
+        );
         assert_eq!(parse("nginx/1.2"), None);
         assert_eq!(parse(""), None);
     }

@@ -8,30 +8,9 @@ use super::json::SCHEMA;
 use super::page::Page;
 use super::paint::Ink;
 use super::words::clean;
-
-/// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// As it should be.
-    Ok,
-    /// Something can't be had, and is lived without.
-    Warn,
-    /// Tracing can't be had.
-    Fail,
-}
+use crate::port::{Check, Status};
 
 impl Status {
-    /// The word that views use.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Fail => "fail",
-        }
-    }
-
     const fn ink(self) -> Ink {
         match self {
             Self::Ok => Ink::Good,
@@ -39,21 +18,6 @@ impl Status {
             Self::Fail => Ink::Bad,
         }
     }
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// What.
-    pub name: String,
-    /// How it came out.
-    pub status: Status,
-    /// What was found.
-    pub found: String,
-    /// What it costs not to have it.
-    pub costs: Option<String>,
-    /// What to do about it.
-    pub remedy: Option<String>,
 }
 
 /// The worst of them; `Ok` of none.

@@ -221,7 +221,11 @@ fn totals(snapshot: &Snapshot) -> Value {
 
 /// For each side: `seen = counted + delivered + lost_lives + open_lives`.
 fn by_side(figures: &BySide<u64>) -> Value {
-    Side::ALL.into_iter().map(|side| (side.name().to_owned(), figures.get(side).into())).collect::<serde_json::Map<_, _>>().into()
+    Side::ALL
+        .into_iter()
+        .map(|side| (side.name().to_owned(), figures.get(side).into()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 fn selection(page: &Page) -> Value {

@@ -13,6 +13,7 @@ pub mod json;
 pub mod out;
 pub mod page;
 pub mod paint;
+pub mod progress;
 pub mod report;
 pub mod rows;
 pub mod select;
