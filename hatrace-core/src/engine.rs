@@ -11,7 +11,7 @@ use crate::ids::{Cookie, Netns, Pid};
 use crate::input::{Counts, Input, ProcessChange, Transition};
 use crate::ledger::{Entry, Seen, Witness};
 use crate::life::{EndedLife, Ending, Life, Step};
-use crate::sock::{SockRow, Timer};
+use crate::sock::Timer;
 use crate::tcp::TcpState;
 use crate::time::{Mono, Since};
 use crate::timewaits::Timewaits;
@@ -40,8 +40,8 @@ pub struct Engine {
     pub(crate) handed: BTreeMap<Cookie, Handed>,
     ended: BTreeSet<Cookie>,
     ended_order: VecDeque<(Mono, Cookie)>,
-    /// Rows of sockets nobody told of yet, until the next scan has had the chance to.
-    pub(crate) strangers: BTreeMap<Cookie, (Mono, SockRow)>,
+    /// Sockets of sweeps that nobody told of yet: when first seen, and after how many scans.
+    pub(crate) strangers: BTreeMap<Cookie, (Mono, u64)>,
     pub(crate) scan: u64,
     pub(crate) dwells: Dwells,
     pub(crate) timewaits: Timewaits,
@@ -147,11 +147,8 @@ impl Engine {
                     return;
                 }
                 self.adopted += u64::from(adopted);
-                let mut entry = Entry::new(life, witness);
-                if let Some((at, row)) = self.strangers.remove(&cookie) {
-                    entry.seen = Some(Seen::from_row(&row, at, true));
-                }
-                self.entries.insert(cookie, entry);
+                self.strangers.remove(&cookie);
+                self.entries.insert(cookie, Entry::new(life, witness));
             }
         }
         self.tell_left(cookie, None);
@@ -190,7 +187,6 @@ impl Engine {
             self.ended.remove(&cookie);
             self.ended_order.pop_front();
         }
-        self.adopt_strangers(at);
         self.announce(at);
     }
 

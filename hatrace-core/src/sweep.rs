@@ -24,6 +24,7 @@ impl Engine {
         let rows: BTreeMap<Cookie, &SockRow> = sweep.rows.iter().map(|row| (row.cookie, row)).collect();
         self.settle_handed(at, sweep, &rows, overflowed);
         self.settle_followed(at, sweep, &rows);
+        self.strangers.retain(|cookie, _| rows.contains_key(cookie));
         for row in rows.values() {
             self.see(at, sweep, row);
         }
@@ -196,41 +197,36 @@ impl Engine {
         {
             return;
         }
-        if self.settings.polled || self.last_sweep.is_none() {
-            self.adopt(at, sweep.fds, row);
+        let since = adopt::since(row, at, fin_timeout);
+        let older = self.last_sweep.is_none() && since.latest() < self.start;
+        if self.settings.polled || older {
+            self.adopt(at, sweep.fds, row, since);
         } else {
-            self.strangers.insert(row.cookie, (at, row.clone()));
+            self.see_stranger(at, sweep.fds, row, since);
         }
     }
 
-    /// Sockets that a sweep found and that a whole scan since has not told of: older than hatrace, or missed by the kernel half.
-    pub(crate) fn adopt_strangers(&mut self, at: Mono) {
-        let due: Vec<Cookie> = self
-            .strangers
-            .iter()
-            .filter(|(_, (then, _))| at > *then)
-            .map(|(cookie, _)| *cookie)
-            .collect();
-        for cookie in due {
-            let Some((then, row)) = self.strangers.remove(&cookie) else {
-                continue;
-            };
-            let known = self.entries.contains_key(&cookie)
-                || self.handed.contains_key(&cookie)
-                || self.has_ended(cookie);
-            if !known {
-                self.adopt(then, true, &row);
+    /// A socket the kernel half has not told of. Most have just started to close, or just ended, and a scan or the ring will say so; one
+    /// that is still unknown after two more scans is older than hatrace, or was missed.
+    fn see_stranger(&mut self, at: Mono, fds: bool, row: &SockRow, since: Since) {
+        const SCANS: u64 = 2;
+        match self.strangers.get(&row.cookie) {
+            Some(&(first, scan)) if self.scan >= scan + SCANS => {
+                self.strangers.remove(&row.cookie);
+                self.adopt(at, fds, row, tighten(since, Since::Before(first)));
+            }
+            Some(_) => {}
+            None => {
+                self.strangers.insert(row.cookie, (at, self.scan));
             }
         }
     }
 
     /// Takes in a socket whose beginning nobody saw.
-    fn adopt(&mut self, at: Mono, fds: bool, row: &SockRow) {
+    fn adopt(&mut self, at: Mono, fds: bool, row: &SockRow, mut since: Since) {
         if !self.room() {
             return;
         }
-        let fin_timeout = self.fin_timeouts.get(&row.netns).copied().unwrap_or(FIN_TIMEOUT);
-        let mut since = adopt::since(row, at, fin_timeout);
         let newborn = self.settings.polled && self.last_sweep.is_some();
         if let (true, Some(earliest)) = (newborn, self.last_sweep) {
             since = tighten(Since::Polled { earliest, latest: at }, since);

@@ -93,7 +93,7 @@ fn read(base: Ptr, offset: &Global<u32>, into: &mut [u8]) {
 /// The local port, host order, right also after the kernel has put the port back. It is `inet_sock`'s, beyond `struct sock`,
 /// where a typed load would be refused.
 #[inline(always)]
-fn source_port(sk: Ptr) -> u16 {
+pub fn source_port(sk: Ptr) -> u16 {
     let mut port = [0u8; 2];
     read(sk, &OFF_INET_SPORT, &mut port);
     u16::from_be_bytes(port)

@@ -28,10 +28,12 @@ static EVERY_LIFE: Global<u32> = Global::new(0);
 const SOCK_DEAD: u64 = 1;
 const SOCK_DONE: u64 = 2;
 
-/// A new record for `sk`, all zero but for identity. `None`: no room; counted, and said at the 1st, 2nd, 4th, 8th ... time a CPU meets it.
+/// A new record for the life that begins with `sk`. No room: counted, and said at the 1st, 2nd, 4th, 8th ... time a CPU meets it.
 #[inline(always)]
 pub fn begin<C: EbpfContext>(ctx: &C, sk: *mut c_void, side: u8, cookie: u64) -> Option<&'static mut Life> {
-    let Some(slot) = take(sk as u64) else {
+    one(count::SEEN, side);
+    let life = make(sk, side, cookie);
+    if life.is_none() {
         let times = one(count::TABLE_FULL, side);
         if times & times.wrapping_sub(1) == 0 {
             warn!(
@@ -39,8 +41,14 @@ pub fn begin<C: EbpfContext>(ctx: &C, sk: *mut c_void, side: u8, cookie: u64) ->
                 "the table of lives is full: {} sockets of side {} not followed on this CPU", times, side
             );
         }
-        return None;
-    };
+    }
+    life
+}
+
+/// A new record, all zero but for identity. `None`: no room.
+#[inline(always)]
+pub fn make(sk: *mut c_void, side: u8, cookie: u64) -> Option<&'static mut Life> {
+    let slot = take(sk as u64)?;
     let life = slot.record()?;
     life.cookie = cookie;
     life.connecting = 0;

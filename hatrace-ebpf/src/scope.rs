@@ -8,7 +8,7 @@ use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_socket_cookie};
 use hatrace_common::wire::{Listener, port, side};
 
-use crate::fields::{IPPROTO_TCP, Ptr, local_mapped, netns, sk_num, sk_protocol};
+use crate::fields::{IPPROTO_TCP, Ptr, local_mapped, netns, sk_num, sk_protocol, source_port};
 use crate::maps::{LISTENERS, PORTS, TGIDS};
 
 /// The current process.
@@ -42,7 +42,18 @@ pub fn set_owned(tgid: u32, to: bool) {
 /// sockets at the price of one load.
 #[inline(always)]
 pub fn accepted(sk: Ptr) -> Option<u8> {
-    let local = sk_num(sk);
+    accepted_at(sk, sk_num(sk))
+}
+
+/// The same at `* -> CLOSE`, where the kernel has put the port back already (`inet_put_port()` comes first, for accepted sockets as
+/// well: `sk_clone_lock()` takes `SOCK_BINDPORT_LOCK` off them).
+#[inline(always)]
+pub fn accepted_at_close(sk: Ptr) -> Option<u8> {
+    accepted_at(sk, source_port(sk))
+}
+
+#[inline(always)]
+fn accepted_at(sk: Ptr, local: u16) -> Option<u8> {
     let answer = match PORTS.get_ptr(local as u32) {
         // SAFETY: a map value.
         Some(answer) => unsafe { *answer },

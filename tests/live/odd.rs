@@ -55,7 +55,7 @@ fn a_reset_ends_a_held_fin_wait2() {
     let left: Vec<&str> = finished
         .stdout
         .lines()
-        .filter(|line| line.contains("FIN_WAIT2") && line.to_lowercase().contains("reset"))
+        .filter(|line| line.contains("FIN_WAIT2") && line.contains("RST from the peer"))
         .collect();
     assert_eq!(left.len(), 2, "{}", finished.stdout);
 }

@@ -6,7 +6,6 @@
 //! another CPU may have looked for that record just before; so the state is read again afterwards, and a record whose pointer is
 //! reused later is unmasked by its cookie.
 
-use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{file, seq_file, socket};
 use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::bpf_sock_from_file;
@@ -17,19 +16,10 @@ use crate::fields::{
     CLOSE, CLOSING, ESTABLISHED, FIN_WAIT1, LISTEN, Ptr, SYN_SENT, ends, file_inode, inode_ino, netns,
     sk_family, sk_state, socket_sk, task_tgid,
 };
-use crate::life::begin;
+use crate::life::make;
 use crate::maps::CONTROL;
 use crate::scope::{accepted, cookie, owned, plain_tcp, set_owned};
 use crate::table::{Slot, find};
-
-/// aya has no context type for iterators; the log macro wants one.
-struct IteratorContext(*mut u64);
-
-impl EbpfContext for IteratorContext {
-    fn as_ptr(&self) -> *mut c_void {
-        self.0.cast()
-    }
-}
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
@@ -69,7 +59,7 @@ pub extern "C" fn files(raw: *mut u64) -> i32 {
     let side = accepted(sk).unwrap_or(side::SERVER);
     let wanted = matches!(state, SYN_SENT | LISTEN | CLOSE) || (state >= FIN_WAIT1 && state <= CLOSING);
     let record = if todo & control::ADOPT != 0 && state != LISTEN {
-        adopt(&IteratorContext(raw), sk, tgid, side, state)
+        adopt(sk, tgid, side, state)
     } else {
         0
     };
@@ -104,7 +94,7 @@ pub extern "C" fn files(raw: *mut u64) -> i32 {
 /// Makes a record for a socket that has none and needs one: an active socket at any time (its owner is not tellable later), a
 /// passive one when it is closing.
 #[inline(always)]
-fn adopt(ctx: &IteratorContext, sk: *mut c_void, tgid: u32, side: u8, state: i32) -> u8 {
+fn adopt(sk: *mut c_void, tgid: u32, side: u8, state: i32) -> u8 {
     let closing = (FIN_WAIT1..=CLOSING).contains(&state) && state != CLOSE;
     let active = side == side::SERVER && matches!(state, SYN_SENT | ESTABLISHED);
     if !closing && !active {
@@ -117,7 +107,7 @@ fn adopt(ctx: &IteratorContext, sk: *mut c_void, tgid: u32, side: u8, state: i32
             _ => slot.free(),
         }
     }
-    let Some(life) = begin(ctx, sk, side, own) else {
+    let Some(life) = make(sk, side, own) else {
         return 3;
     };
     life.flags = flag::ADOPTED;

@@ -19,7 +19,7 @@ use crate::fields::{
 use crate::life::{advance, begin, end};
 use crate::maps::{LISTENERS, PORTS};
 use crate::ring::{now, put_other};
-use crate::scope::{accepted, cookie, current_tgid, owned, plain_tcp};
+use crate::scope::{accepted, accepted_at_close, cookie, current_tgid, owned, plain_tcp};
 use crate::table::{Slot, find};
 
 /// 1: every transition is wanted (`-a`).
@@ -68,7 +68,6 @@ fn leave_close(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
         stale.free();
         add(count::STALE, 1);
     }
-    one(count::SEEN, side::SERVER);
     let Some(life) = begin(ctx, sk, side::SERVER, cookie(sk)) else {
         return;
     };
@@ -134,13 +133,19 @@ fn leave_established(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
         }
         return;
     }
-    let Some(side) = accepted(sk) else { return };
+    let Some(side) = (if new == CLOSE {
+        accepted_at_close(sk)
+    } else {
+        accepted(sk)
+    }) else {
+        return;
+    };
     if !plain_tcp(sk) {
         return;
     }
-    one(count::SEEN, side);
     if new == CLOSE {
         // Reset: there is no span to tell, so there is no record to make.
+        one(count::SEEN, side);
         add(count::TRANSITIONS, 1);
         one(count::COUNTED, side);
         one(
@@ -209,7 +214,14 @@ fn tell(sk: *mut c_void, old: i32, new: i32) {
     let found = find(sk as u64).and_then(Slot::record).map(|life| life.side);
     let by_process = new == SYN_SENT || new == FIN_WAIT1 || new == LAST_ACK || new == old;
     let tgid = if by_process { current_tgid() } else { 0 };
-    let side = match found.or_else(|| accepted(sk)) {
+    let by_listener = || {
+        if new == CLOSE {
+            accepted_at_close(sk)
+        } else {
+            accepted(sk)
+        }
+    };
+    let side = match found.or_else(by_listener) {
         Some(side) => side,
         None if new == SYN_SENT && owned(tgid) => side::SERVER,
         None => return,

@@ -104,10 +104,16 @@ impl Table {
         }
     }
 
-    /// Slots in all.
-    #[must_use]
-    pub const fn slots(&self) -> usize {
-        self.slots
+    /// Gives the slots of records back that `ghost` knows to be nobody's: the kernel half may have missed an end.
+    pub fn forget(&self, ghost: impl Fn(&Life) -> bool) {
+        for slot in 0..self.slots {
+            let key = self.key(slot);
+            if key != 0 && ghost(&self.record(slot)) {
+                // SAFETY: `slot` is below `slots`. If the slot has been taken anew meanwhile, the exchange fails.
+                let word = unsafe { self.keys.item::<AtomicU64>(slot).as_ref() };
+                let _ = word.compare_exchange(key, 0, Ordering::AcqRel, Ordering::Acquire);
+            }
+        }
     }
 }
 

@@ -40,6 +40,10 @@ pub struct Traced {
     named: BTreeSet<Cookie>,
     /// Closing lives older than half the minimum that no sweep has told of.
     unnamed: bool,
+    /// The last sweep found sockets of HAProxy's that the table doesn't have.
+    strangers: bool,
+    /// Processes whose sockets may be older than our knowledge of them.
+    adopt: bool,
     /// A timewait may be waiting to be seen: handed over since the last sweep, or seen by it.
     timewaits: bool,
 }
@@ -66,6 +70,8 @@ impl Traced {
             last_sweep: None,
             named: BTreeSet::new(),
             unnamed: false,
+            strangers: false,
+            adopt: true,
             timewaits: true,
         };
         // The first reading makes the processes HAProxy's and tells their listeners; the second adopts, knowing sides.
@@ -273,6 +279,7 @@ impl Traced {
             .iter()
             .any(|row| row.timewait && row.state == TcpState::FinWait2);
         self.timewaits = has_timewaits;
+        self.strangers = fds && self.forget_ghosts(&sweep);
         self.named.extend(
             sweep
                 .rows
@@ -286,7 +293,9 @@ impl Traced {
     }
 
     fn held_by_cookie(&mut self, now: Mono, out: &mut Vec<Stamped>) -> BTreeMap<Cookie, Held> {
-        match self.read_files(Purpose::Adopt) {
+        let purpose = if self.adopt { Purpose::Adopt } else { Purpose::Look };
+        self.adopt = false;
+        match self.read_files(purpose) {
             Ok(held) => held
                 .into_iter()
                 .filter(|held| held.row.cookie != 0)
@@ -302,6 +311,27 @@ impl Traced {
                 BTreeMap::new()
             }
         }
+    }
+
+    /// Records that were made by an adoption for a socket that closed in that very moment are nobody's: no look finds their
+    /// socket. Says whether, the other way round, there are sockets of HAProxy's without a record.
+    fn forget_ghosts(&self, sweep: &Sweep) -> bool {
+        let found: BTreeSet<u64> = sweep.rows.iter().map(|row| row.cookie.0).collect();
+        self.loaded.table.forget(|record| {
+            record.flags & wire::flag::ADOPTED != 0
+                && record.first != 0
+                && sweep.netns.contains(&Netns(record.netns))
+                && !found.contains(&record.cookie)
+        });
+        let mut known = BTreeSet::new();
+        self.loaded.table.scan(|record| {
+            known.insert(record.cookie);
+        });
+        let strange = |row: &SockRow| row.claim != Claim::None && !row.timewait && row.state.lingers();
+        sweep
+            .rows
+            .iter()
+            .any(|row| strange(row) && !known.contains(&row.cookie.0))
     }
 
     fn row(diag: &DiagRow, held: Option<&Held>, listeners: &Listeners, netns: Netns) -> SockRow {
@@ -353,11 +383,13 @@ impl Source for Traced {
         if full || Self::due(self.last_scan, now, SCAN) {
             self.scan(now, full, out);
         }
-        if full || sweep_due && (self.timewaits || self.unnamed) {
-            self.sweep(now, full || self.unnamed, out);
+        if full || sweep_due && (self.timewaits || self.unnamed || self.strangers) {
+            self.sweep(now, full || self.unnamed || self.strangers, out);
         }
         if sweep_due {
             for change in self.target.refresh() {
+                // A worker that the kernel half didn't tell of: its sockets may be older than this look.
+                self.adopt |= matches!(change, hatrace_core::input::ProcessChange::Born { .. });
                 out.push((now, Input::Process(change)));
             }
         }
