@@ -1,6 +1,6 @@
 //! What is set beside the load: nothing, a stand-in that does nothing, empty programs, hatrace, tcpstates.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -103,7 +103,16 @@ impl Tracer {
                 // It never says that it is attached; it takes about 0.3 s.
                 std::thread::sleep(Duration::from_millis(1500));
                 if let Ok(Some(status)) = child.0.try_wait() {
-                    bail!("tcpstates ended at once with {status}");
+                    let mut said = String::new();
+                    if let Some(mut stderr) = child.0.stderr.take() {
+                        stderr
+                            .read_to_string(&mut said)
+                            .context("reading what tcpstates said")?;
+                    }
+                    bail!(
+                        "tcpstates ended at once with {status}\n{}",
+                        process::tail(&said, 2)
+                    );
                 }
                 Ok(Self {
                     child: Some(child),
