@@ -1,64 +1,409 @@
 //! The engine: what it is told, what it says.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::event::Event;
-use crate::input::Input;
-use crate::snapshot::Snapshot;
-use crate::time::Mono;
+use crate::dwell::Dwells;
+use crate::event::{Event, Next, TICK};
+use crate::gaps::Gaps;
+use crate::handed::Handed;
+use crate::ids::{Cookie, Netns, Pid};
+use crate::input::{Counts, Input, ProcessChange, Transition};
+use crate::ledger::{Entry, Seen, Witness};
+use crate::life::{EndedLife, Ending, Life, Step};
+use crate::sock::{SockRow, Timer};
+use crate::tcp::TcpState;
+use crate::time::{Mono, Since};
+use crate::timewaits::Timewaits;
 
 /// How the engine is to work.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// `--min`: how long a socket must be in a lingering state to be worth a line.
     pub min: Duration,
-    /// How many lives it keeps at most; the least interesting are evicted, and counted.
+    /// How many lives it keeps at most. Newcomers beyond it are not followed, and counted: the oldest say most.
     pub max_lives: usize,
     /// The source is sweeps alone: lives begin and end between two of them.
     pub polled: bool,
 }
 
+/// How long a cookie is remembered after its end, so that a scan of the table read just before isn't taken for news.
+const REMEMBERED: Duration = Duration::from_secs(5);
+
 /// The engine.
 #[derive(Debug)]
 pub struct Engine {
-    settings: Settings,
+    pub(crate) settings: Settings,
+    pub(crate) start: Mono,
+    pub(crate) entries: BTreeMap<Cookie, Entry>,
+    /// Timewaits in FIN_WAIT2 that no sweep has seen yet.
+    pub(crate) handed: BTreeMap<Cookie, Handed>,
+    ended: BTreeSet<Cookie>,
+    ended_order: VecDeque<(Mono, Cookie)>,
+    /// Rows of sockets nobody told of yet, until the next scan has had the chance to.
+    pub(crate) strangers: BTreeMap<Cookie, (Mono, SockRow)>,
+    pub(crate) scan: u64,
+    pub(crate) dwells: Dwells,
+    pub(crate) timewaits: Timewaits,
+    pub(crate) counts: Counts,
+    pub(crate) gaps: Gaps,
+    pub(crate) adopted: u64,
+    /// Lives that sweeps alone told of: in polled mode all of them.
+    pub(crate) swept: u64,
+    pub(crate) last_sweep: Option<Mono>,
+    pub(crate) timewait_overflow: Option<u64>,
+    pub(crate) fin_timeouts: BTreeMap<Netns, Duration>,
+    pub(crate) ended_processes: Vec<Pid>,
+    transitions: BTreeMap<Cookie, Mono>,
+    events: Vec<Event>,
+    checked: Mono,
 }
 
 impl Engine {
     /// An engine that starts to watch at `start`.
     #[must_use]
     pub fn new(settings: Settings, start: Mono) -> Self {
-        let _ = start;
-        Self { settings }
+        Self {
+            settings,
+            start,
+            entries: BTreeMap::new(),
+            handed: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            ended_order: VecDeque::new(),
+            strangers: BTreeMap::new(),
+            scan: 0,
+            dwells: Dwells::default(),
+            timewaits: Timewaits::default(),
+            counts: Counts::default(),
+            gaps: Gaps::default(),
+            adopted: 0,
+            swept: 0,
+            last_sweep: None,
+            timewait_overflow: None,
+            fin_timeouts: BTreeMap::new(),
+            ended_processes: Vec::new(),
+            transitions: BTreeMap::new(),
+            events: Vec::new(),
+            checked: start,
+        }
     }
 
     /// Takes what was seen at `at`. Total: it cannot fail, whatever it is given.
     pub fn handle(&mut self, at: Mono, input: Input) {
-        let _ = (at, input, self.settings);
+        match input {
+            Input::Open(life) => self.open(life),
+            Input::Scanned => self.scanned(at),
+            Input::Ended(ended) => self.life_ended(*ended),
+            Input::NoTimewait(cookie) => self.timewait_over(cookie, None),
+            Input::TimewaitEnded(cookie) => self.timewait_over(cookie, Some(at)),
+            Input::Transition(transition) => self.transition(at, transition),
+            Input::Counts(counts) => {
+                self.timewaits.counted(at, &counts);
+                self.counts = *counts;
+            }
+            Input::Sweep(sweep) => self.sweep(at, &sweep),
+            Input::Process(change) => self.process(at, change),
+            Input::Gap(gap) => self.gaps.add(gap),
+            Input::Tick => self.announce(at),
+        }
     }
 
     /// When the engine wants an [`Input::Tick`], if nothing else comes before.
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
-        None
+        Some(self.checked.plus(TICK))
     }
 
     /// What has happened since the last call, in order.
     pub fn events(&mut self) -> Vec<Event> {
-        Vec::new()
+        std::mem::take(&mut self.events)
     }
 
-    /// The state of things at `at`.
-    #[must_use]
-    pub fn snapshot(&self, at: Mono) -> Snapshot {
-        Snapshot {
-            at,
-            watched: Duration::ZERO,
-            totals: Default::default(),
-            dwell: Vec::new(),
-            lingering: Vec::new(),
-            notices: Vec::new(),
-            ended_processes: Vec::new(),
+    /// Whether there is room for one more life; if not, that is counted.
+    pub(crate) fn room(&mut self) -> bool {
+        let room = self.entries.len() + self.handed.len() < self.settings.max_lives;
+        if !room {
+            self.gaps.evicted += 1;
+        }
+        room
+    }
+
+    fn open(&mut self, life: Life) {
+        let cookie = life.cookie;
+        if self.ended.contains(&cookie) || self.handed.contains_key(&cookie) {
+            return;
+        }
+        let witness = Witness::Table { scan: self.scan };
+        match self.entries.get_mut(&cookie) {
+            // The full socket is gone: a scan read before that is no news.
+            Some(entry) if entry.timewait.is_some() => return,
+            Some(entry) => {
+                entry.update(life);
+                entry.witness = witness;
+            }
+            None => {
+                let adopted = life.adopted;
+                if !self.room() {
+                    return;
+                }
+                self.adopted += u64::from(adopted);
+                let mut entry = Entry::new(life, witness);
+                if let Some((at, row)) = self.strangers.remove(&cookie) {
+                    entry.seen = Some(Seen::from_row(&row, at, true));
+                }
+                self.entries.insert(cookie, entry);
+            }
+        }
+        self.tell_left(cookie, None);
+    }
+
+    /// Tells of lingering states that a life has left, once each.
+    fn tell_left(&mut self, cookie: Cookie, end: Option<(Mono, TcpState, Next)>) {
+        let Some(entry) = self.entries.get_mut(&cookie) else {
+            return;
+        };
+        for (step, until, next) in spans(&entry.life, end) {
+            if entry.left.has(step.state) || !step.state.lingers() {
+                continue;
+            }
+            entry.left = entry.left.with(step.state);
+            if until.since(step.at.latest()) >= self.settings.min {
+                let row = Box::new(entry.row(step, until));
+                self.events.push(Event::Left { at: until, row, next });
+            }
         }
     }
+
+    /// A whole scan was told. What the table told of before and doesn't now has ended: a record is in the ring still, or the
+    /// kernel half only counted it. One more scan is waited for the former.
+    fn scanned(&mut self, at: Mono) {
+        let scan = self.scan;
+        self.entries.retain(|_, entry| match entry.witness {
+            Witness::Table { scan: told } => entry.timewait.is_some() || told + 1 >= scan,
+            Witness::Sweep => true,
+        });
+        self.scan += 1;
+        while let Some(&(then, cookie)) = self.ended_order.front() {
+            if at.since(then) < REMEMBERED {
+                break;
+            }
+            self.ended.remove(&cookie);
+            self.ended_order.pop_front();
+        }
+        self.adopt_strangers(at);
+        self.announce(at);
+    }
+
+    pub(crate) fn remember_end(&mut self, at: Mono, cookie: Cookie) {
+        if self.ended.insert(cookie) {
+            self.ended_order.push_back((at, cookie));
+        }
+    }
+
+    /// Whether it is known that this socket's full life, or its timewait, has ended.
+    pub(crate) fn has_ended(&self, cookie: Cookie) -> bool {
+        self.ended.contains(&cookie)
+    }
+
+    fn life_ended(&mut self, mut ended: EndedLife) {
+        let cookie = ended.life.cookie;
+        if self.has_ended(cookie) || self.handed.contains_key(&cookie) {
+            return;
+        }
+        let ending = ended.ending();
+        let entry = self.entries.remove(&cookie);
+        if entry.is_none() {
+            self.adopted += u64::from(ended.life.adopted);
+        }
+        let mut entry = match entry {
+            Some(mut entry) => {
+                entry.update(ended.life.clone());
+                ended.life = entry.life.clone();
+                entry
+            }
+            None => Entry::new(ended.life.clone(), Witness::Table { scan: self.scan }),
+        };
+        entry.seen = Some(self.seen_at_end(&ended, entry.seen));
+        let end = (ended.at, ended.from, Next::Ended(ending));
+        for (step, until, _) in spans(&ended.life, Some(end)) {
+            if ending == Ending::HandedFinWait2 && step.state == TcpState::FinWait2 {
+                continue;
+            }
+            self.dwells
+                .ended(ended.life.side, step.state, until.since(step.at.latest()), 1);
+        }
+        self.entries.insert(cookie, entry);
+        self.tell_left(cookie, (ending != Ending::HandedFinWait2).then_some(end));
+        let Some(entry) = self.entries.remove(&cookie) else {
+            return;
+        };
+        if ending == Ending::HandedFinWait2 {
+            self.hand_over(ended.at, entry);
+        } else {
+            self.remember_end(ended.at, cookie);
+        }
+    }
+
+    fn seen_at_end(&self, ended: &EndedLife, before: Option<Seen>) -> Seen {
+        Seen {
+            at: ended.at,
+            endpoints: ended.endpoints,
+            netns: ended.netns,
+            open_by: before.and_then(|seen| seen.open_by).filter(|_| !ended.dead),
+            unread: ended.unread,
+            unacked: ended.unacked,
+            retransmits: before.map_or(0, |seen| seen.retransmits),
+            timer: Timer::None,
+            orphaned: ended.dead,
+            unaccepted: ended.unaccepted,
+        }
+    }
+
+    fn hand_over(&mut self, at: Mono, entry: Entry) {
+        let Some(step) = entry
+            .life
+            .current()
+            .filter(|step| step.state == TcpState::FinWait2)
+        else {
+            return;
+        };
+        if self.room() {
+            let announced = entry.announced;
+            let handed = Handed {
+                at,
+                since: step.at,
+                life: entry.life,
+                seen: entry.seen,
+                announced,
+            };
+            self.handed.insert(handed.life.cookie, handed);
+        }
+    }
+
+    /// A timewait in FIN_WAIT2 is over at a moment that is known: `at`, or, `None`, the moment it would have begun.
+    fn timewait_over(&mut self, cookie: Cookie, at: Option<Mono>) {
+        if let Some(handed) = self.handed.remove(&cookie) {
+            let at = at.unwrap_or(handed.at);
+            self.end_timewait(handed.into_entry(), Since::Exact(at), Next::Gone);
+        } else if let Some(entry) = self.entries.get(&cookie)
+            && entry.timewait.is_some()
+            && let Some(entry) = self.entries.remove(&cookie)
+        {
+            let at = at
+                .or_else(|| entry.seen.as_ref().map(|seen| seen.at))
+                .unwrap_or(self.checked);
+            self.end_timewait(entry, Since::Exact(at), Next::Gone);
+        }
+    }
+
+    /// A timewait's FIN_WAIT2 ended at `end`: into the dwell times, and told if it lasted.
+    pub(crate) fn end_timewait(&mut self, entry: Entry, end: Since, next: Next) {
+        let Some(since) = entry.timewait else { return };
+        let until = end.latest();
+        let dwell = until.since(since.latest());
+        self.dwells.ended(entry.life.side, TcpState::FinWait2, dwell, 1);
+        self.remember_end(until, entry.life.cookie);
+        if dwell >= self.settings.min {
+            let row = Box::new(entry.row(
+                Step {
+                    state: TcpState::FinWait2,
+                    at: since,
+                },
+                until,
+            ));
+            self.events.push(Event::Left { at: until, row, next });
+        }
+    }
+
+    /// A life that only sweeps told of has left its state, or is gone: into the dwell times, and told if it lasted.
+    pub(crate) fn end_swept(&mut self, entry: &Entry, until: Mono, next: Next) {
+        let Some(step) = entry.current() else { return };
+        let dwell = until.since(step.at.latest());
+        self.dwells.ended(entry.life.side, step.state, dwell, 1);
+        if dwell >= self.settings.min && step.state.lingers() {
+            let row = Box::new(entry.row(step, until));
+            self.events.push(Event::Left { at: until, row, next });
+        }
+    }
+
+    fn transition(&mut self, at: Mono, transition: Transition) {
+        // `held` wants the last transition of each socket; a host with more open sockets than this goes without.
+        const REMEMBERED_TRANSITIONS: usize = 1 << 16;
+        let mut held = None;
+        if let Some(cookie) = transition.cookie {
+            held = self
+                .transitions
+                .get(&cookie)
+                .map(|since| Since::Exact(*since).age(at));
+            if transition.to == TcpState::Close {
+                self.transitions.remove(&cookie);
+            } else if transition.from != transition.to
+                && (self.transitions.len() < REMEMBERED_TRANSITIONS || self.transitions.contains_key(&cookie))
+            {
+                self.transitions.insert(cookie, at);
+            }
+        }
+        self.events.push(Event::Transition { at, transition, held });
+    }
+
+    fn process(&mut self, at: Mono, change: ProcessChange) {
+        if let ProcessChange::Ended { pid } = change
+            && !self.ended_processes.contains(&pid)
+        {
+            self.ended_processes.push(pid);
+        }
+        self.events.push(Event::Process { at, change });
+    }
+
+    /// Tells of sockets that have begun to linger. One whose addresses no sweep has told yet waits a little for them.
+    pub(crate) fn announce(&mut self, at: Mono) {
+        const PATIENCE: Duration = Duration::from_millis(2500);
+        self.checked = at;
+        for entry in self.entries.values_mut() {
+            let Some(step) = entry.current().filter(|step| step.state.lingers()) else {
+                continue;
+            };
+            if entry.announced.has(step.state) {
+                continue;
+            }
+            let age = at.since(step.at.latest());
+            if age >= self.settings.min && (entry.seen.is_some() || age >= self.settings.min + PATIENCE) {
+                entry.announced = entry.announced.with(step.state);
+                self.events.push(Event::Lingers {
+                    at,
+                    row: Box::new(entry.row(step, at)),
+                });
+            }
+        }
+    }
+}
+
+/// The spans of a life that have ended: state, end, what came next. `end`: when and how the full socket ended.
+pub(crate) fn spans(life: &Life, end: Option<(Mono, TcpState, Next)>) -> Vec<(Step, Mono, Next)> {
+    let step = |state, at: Option<Mono>| {
+        at.map(|at| Step {
+            state,
+            at: Since::Exact(at),
+        })
+    };
+    let steps: Vec<Step> = [
+        step(TcpState::SynSent, life.connecting_at),
+        step(TcpState::Established, life.established_at),
+        life.closing,
+        life.second,
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let mut spans: Vec<(Step, Mono, Next)> = steps
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [one, next] => Some((*one, next.at.latest(), Next::State(next.state))),
+            _ => None,
+        })
+        .collect();
+    if let (Some(last), Some((at, _, next))) = (steps.last(), end) {
+        spans.push((*last, at, next));
+    }
+    spans
 }

@@ -68,6 +68,8 @@ pub struct Counts {
     pub lost: BySide<u64>,
     /// Lives for which the table had no room: seen, and not followed. Part of `lost` for reconciliation in views.
     pub table_full: BySide<u64>,
+    /// Lives that go on, in the table at present; adopted ones apart.
+    pub open: BySide<u64>,
     /// Transitions of HAProxy's sockets.
     pub transitions: u64,
     /// Times the kernel refused to run the program because it was already running on that CPU.
@@ -146,6 +148,13 @@ pub enum Gap {
     SweepFailed {
         /// Why, in words.
         why: String,
+    },
+    /// A process that isn't followed listens where HAProxy does (`SO_REUSEPORT`): whose an accepted socket is, only its holder tells.
+    SharedListener {
+        /// Where.
+        local: std::net::SocketAddr,
+        /// Who, where that is known.
+        pid: Option<Pid>,
     },
     /// Sockets in a network namespace that could not be entered.
     NetnsUnreachable {

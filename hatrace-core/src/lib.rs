@@ -5,14 +5,22 @@
 //! what has happened since it was last asked, for the stream.
 #![forbid(unsafe_code)]
 
-pub mod engine;
+mod account;
+mod adopt;
+mod dwell;
+mod engine;
 pub mod event;
+mod gaps;
+mod handed;
 pub mod ids;
 pub mod input;
+mod ledger;
 pub mod life;
 pub mod snapshot;
 pub mod sock;
+mod sweep;
 pub mod tcp;
 pub mod time;
+mod timewaits;
 
 pub use engine::{Engine, Settings};

@@ -19,7 +19,7 @@ pub struct Snapshot {
     pub totals: Totals,
     /// Dwell times by side and state: sides in `Side::ALL` order, then states in the order of a close; only those with anything in them.
     pub dwell: Vec<Dwell>,
-    /// Sockets lingering now, oldest first (by `age.at_least`, then cookie). No TIME_WAIT.
+    /// Sockets that have lingered for the minimum, or may have: oldest first (by `age.at_least`, then cookie). No TIME_WAIT.
     pub lingering: Vec<Lingering>,
     /// What was not seen, or should be known: for the user's eyes, most important first.
     pub notices: Vec<Notice>,
@@ -44,6 +44,10 @@ pub struct Totals {
     pub delivered: BySide<u64>,
     /// Lives seen, by side: `counted + delivered + lost + open`.
     pub seen: BySide<u64>,
+    /// Lives that go on, by side; adopted ones apart.
+    pub open: BySide<u64>,
+    /// Lives whose record was lost, by side: the ring or the table was full.
+    pub lost_lives: BySide<u64>,
     /// Lives evicted because the engine keeps a bounded number.
     pub evicted: u64,
 }

@@ -1,5 +1,10 @@
 //! `hatrace`: parse, run, exit code.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match hatrace::cli::parse() {
+        Ok(invocation) => hatrace::app::run(invocation),
+        Err(code) => code,
+    }
 }

@@ -88,3 +88,42 @@ impl Context {
         jiff::Timestamp::from_nanosecond(nanos).unwrap_or(self.started_at)
     }
 }
+
+/// How a check of `doctor` came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// Something can't be had, and is lived without.
+    Warn,
+    /// Tracing can't be had.
+    Fail,
+}
+
+impl Status {
+    /// The word that views use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// One thing that `doctor` looked at.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Check {
+    /// What.
+    pub name: String,
+    /// How it came out.
+    pub status: Status,
+    /// What was found.
+    pub found: String,
+    /// What it costs not to have it.
+    pub costs: Option<String>,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}

@@ -1,1 +1,75 @@
-//! The harness of the live tests.
+//! The harness of the live tests: private network namespaces, a real HAProxy, peers that misbehave on purpose, and the tracer under test.
+//!
+//! Whatever a test starts ends with it, by pid. What a test can't have is an error of that test; what the machine can't give
+//! is a skip, reported with its reason ([`skip`]).
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a harness fails loudly: its panics are test failures"
+)]
+
+pub mod haproxy;
+pub mod netns;
+pub mod peers;
+pub mod report;
+pub mod tracer;
+
+use std::io::Write;
+use std::time::Duration;
+
+/// Reports that a test can't run here, and why. The runner counts these apart from passes.
+pub fn skip(test: &str, why: &str) {
+    println!("skipped: {test}: {why}");
+    if let Some(path) = std::env::var_os("HATRACE_SKIPPED_FILE") {
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .expect("the file of skips");
+        writeln!(file, "{test}: {why}").expect("a line of it");
+    }
+}
+
+/// Whether live tests can run here: root, HAProxy and iproute2. If not, the test is reported as skipped.
+#[must_use]
+pub fn ready(test: &str) -> bool {
+    let have = |program: &str| {
+        ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
+            .iter()
+            .any(|dir| std::path::Path::new(dir).join(program).exists())
+    };
+    let lack = if !rustix::process::geteuid().is_root() {
+        Some("not root")
+    } else if !have("haproxy") {
+        Some("no haproxy (cargo xtask setup --for test)")
+    } else if !have("ip") {
+        Some("no ip (iproute2)")
+    } else {
+        None
+    };
+    if let Some(why) = lack {
+        skip(test, why);
+    }
+    lack.is_none()
+}
+
+/// Now, in seconds of the wall clock.
+#[must_use]
+pub fn wall() -> f64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs_f64()
+}
+
+/// Waits until `done`, for at most `patience`.
+///
+/// # Panics
+/// When it never is.
+pub fn until(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !done() {
+        assert!(start.elapsed() < patience, "waited {patience:?} in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,1 +1,15 @@
 //! The kernel half's other half: load, attach, decode, sweep.
+
+mod bpf;
+mod btf;
+mod decode;
+mod figures;
+mod files;
+mod load;
+mod memory;
+mod offsets;
+mod ports;
+mod source;
+
+pub use load::{LoadError, LoadOptions, Probe, btf_path, load_empty, probe};
+pub use source::Traced;

@@ -1,1 +1,186 @@
-//! The polled mode: sock_diag sweeps in place of the kernel half.
+//! The polled mode: sock_diag sweeps in place of the kernel half. Nothing is loaded; what begins and ends between two sweeps
+//! is known no better than that.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use hatrace_core::ids::{Fd, Netns, Pid};
+use hatrace_core::input::{Gap, Input, Sweep};
+use hatrace_core::sock::{Claim, Side};
+use hatrace_core::tcp::TcpState;
+use hatrace_core::time::Mono;
+
+use crate::error::Problem;
+use crate::port::{Depth, Source, Stamped};
+use crate::sockdiag::{DiagRow, Listeners, NetnsSocket, TIMEWAITS_LISTED, lingering_states, sock_row};
+use crate::target::{Target, socket_inodes};
+
+/// Sweeps at work.
+pub struct Polled {
+    target: Target,
+    interval: Duration,
+    sockets: BTreeMap<Netns, NetnsSocket>,
+    unreachable: BTreeSet<Netns>,
+    /// Who has an inode open, of HAProxy's processes.
+    owners: HashMap<u64, (Pid, Fd)>,
+    /// Inodes that nobody of HAProxy's had open when last looked.
+    others: BTreeSet<u64>,
+    last: Option<Mono>,
+}
+
+impl Polled {
+    /// Sweeps of the target's sockets, `interval` apart.
+    #[must_use]
+    pub fn new(target: Target, interval: Duration) -> Self {
+        Self {
+            target,
+            interval,
+            sockets: BTreeMap::new(),
+            unreachable: BTreeSet::new(),
+            owners: HashMap::new(),
+            others: BTreeSet::new(),
+            last: None,
+        }
+    }
+
+    fn enter_namespaces(&mut self, now: Mono, out: &mut Vec<Stamped>) {
+        for (pid, netns) in self
+            .target
+            .processes()
+            .filter_map(|process| Some((process.pid, process.netns()?)))
+        {
+            if let Some(socket) = self.sockets.get_mut(&netns) {
+                socket.seen_through(pid);
+                continue;
+            }
+            match NetnsSocket::of_process(pid) {
+                Ok(socket) => {
+                    self.sockets.insert(netns, socket);
+                }
+                Err(error) => {
+                    if self.unreachable.insert(netns) {
+                        out.push((
+                            now,
+                            Input::Gap(Gap::NetnsUnreachable {
+                                netns,
+                                why: error.to_string(),
+                            }),
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the fds of HAProxy's processes again if a row has an inode nobody was asked about yet.
+    fn learn_owners(&mut self, rows: &[(Netns, DiagRow)]) {
+        let present: BTreeSet<u64> = rows.iter().filter_map(|(_, row)| row.inode).collect();
+        self.owners.retain(|inode, _| present.contains(inode));
+        self.others.retain(|inode| present.contains(inode));
+        let known = |inode: &u64| self.owners.contains_key(inode) || self.others.contains(inode);
+        if present.iter().all(known) {
+            return;
+        }
+        self.owners.clear();
+        // Workers first: a listener that a master holds as well is a frontend's.
+        for pid in self.target.pids() {
+            for (inode, fd) in socket_inodes(pid) {
+                if present.contains(&inode) {
+                    self.owners.entry(inode).or_insert((pid, Fd(fd)));
+                }
+            }
+        }
+        self.others = present
+            .into_iter()
+            .filter(|inode| !self.owners.contains_key(inode))
+            .collect();
+    }
+
+    fn listeners(&self, rows: &[(Netns, DiagRow)]) -> Listeners {
+        let mut listeners = Listeners::default();
+        for (netns, row) in rows.iter().filter(|(_, row)| row.state == TcpState::Listen) {
+            if let Some((pid, _)) = row.inode.and_then(|inode| self.owners.get(&inode)) {
+                let side = if self.target.is_master(*pid) {
+                    Side::Control
+                } else {
+                    Side::Client
+                };
+                listeners.add(*netns, row.endpoints.local, side);
+            }
+        }
+        listeners
+    }
+
+    fn sweep(&mut self, now: Mono, out: &mut Vec<Stamped>) -> Result<(), Problem> {
+        self.enter_namespaces(now, out);
+        let mut states = lingering_states();
+        let crowd: u64 = self.sockets.values().filter_map(NetnsSocket::timewaits).sum();
+        if crowd < TIMEWAITS_LISTED {
+            states = states.with(TcpState::TimeWait);
+        }
+        let mut sweep = Sweep {
+            netns: Vec::new(),
+            states,
+            fds: true,
+            rows: Vec::new(),
+            timewait_overflow: None,
+            fin_timeout: Vec::new(),
+        };
+        let mut found = Vec::new();
+        for (netns, socket) in &mut self.sockets {
+            match socket.dump(states.with(TcpState::Listen)) {
+                Ok(rows) => {
+                    sweep.netns.push(*netns);
+                    found.extend(rows.into_iter().map(|row| (*netns, row)));
+                }
+                Err(error) if self.last.is_none() => {
+                    return Err(Problem::cannot(format!(
+                        "sock_diag can't list the sockets of this host: {error}"
+                    ))
+                    .remedy("modprobe tcp_diag"));
+                }
+                Err(error) => out.push((
+                    now,
+                    Input::Gap(Gap::SweepFailed {
+                        why: format!("sock_diag: {error}"),
+                    }),
+                )),
+            }
+            if let Some(more) = socket.timewait_overflow() {
+                sweep.timewait_overflow = Some(sweep.timewait_overflow.unwrap_or(0) + more);
+            }
+            sweep
+                .fin_timeout
+                .extend(socket.fin_timeout().map(|timeout| (*netns, timeout)));
+        }
+        self.learn_owners(&found);
+        let listeners = self.listeners(&found);
+        for (netns, row) in found.iter().filter(|(_, row)| row.state != TcpState::Listen) {
+            let owner = row.inode.and_then(|inode| self.owners.get(&inode)).copied();
+            let row = sock_row(row, owner, &listeners, *netns);
+            // Somebody else has it open: none of ours. Orphans and timewaits of known sockets the engine knows by cookie.
+            if row.claim != Claim::None || row.inode.is_none() {
+                sweep.rows.push(row);
+            }
+        }
+        self.last = Some(now);
+        out.push((now, Input::Sweep(Box::new(sweep))));
+        Ok(())
+    }
+}
+
+impl Source for Polled {
+    fn look(&mut self, now: Mono, depth: Depth, out: &mut Vec<Stamped>) -> Result<(), Problem> {
+        if depth == Depth::Full || self.last.is_none_or(|last| now.since(last) >= self.interval) {
+            for change in self.target.refresh() {
+                out.push((now, Input::Process(change)));
+            }
+            self.sweep(now, out)?;
+        }
+        Ok(())
+    }
+
+    fn pids(&self) -> Vec<Pid> {
+        self.target.pids()
+    }
+}

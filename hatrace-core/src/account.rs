@@ -1,0 +1,68 @@
+//! The state of things, as plain data.
+
+use crate::engine::{Engine, spans};
+use crate::snapshot::{Lingering, Snapshot, Totals};
+use crate::sock::BySide;
+use crate::time::Mono;
+
+impl Engine {
+    /// The state of things at `at`.
+    #[must_use]
+    pub fn snapshot(&self, at: Mono) -> Snapshot {
+        let mut dwells = self.dwells.clone();
+        dwells.short(&self.counts.short);
+        self.timewaits.add_to(&mut dwells, at);
+        let mut lingering = Vec::new();
+        for entry in self.entries.values() {
+            let side = entry.life.side;
+            // What ended of a life that goes on: its histogram entry is made at its end, here it is only shown.
+            if entry.timewait.is_none() {
+                for (step, until, _) in spans(&entry.life, None) {
+                    dwells.ended(side, step.state, until.since(step.at.latest()), 1);
+                }
+            }
+            if let Some(row) = entry.lingering(at) {
+                dwells.open(side, row.state, row.age.at_least, 1);
+                if self.is_worth_a_row(&row) {
+                    lingering.push(row);
+                }
+            }
+        }
+        lingering.sort_by_key(|row| (std::cmp::Reverse(row.age.at_least), row.cookie));
+        Snapshot {
+            at,
+            watched: at.since(self.start),
+            totals: self.totals(),
+            dwell: dwells.rows(),
+            lingering,
+            notices: self.gaps.notices(&self.counts),
+            ended_processes: self.ended_processes.clone(),
+        }
+    }
+
+    /// It has lasted for the minimum, or may have.
+    fn is_worth_a_row(&self, row: &Lingering) -> bool {
+        let min = self.settings.min;
+        row.age.at_least >= min || row.age.at_most.is_some_and(|at_most| at_most >= min)
+    }
+
+    fn totals(&self) -> Totals {
+        let counts = &self.counts;
+        let mut lost_lives: BySide<u64> = BySide::default();
+        for side in crate::sock::Side::ALL {
+            lost_lives.set(side, counts.lost.get(side) + counts.table_full.get(side));
+        }
+        Totals {
+            sockets: counts.seen.total() + self.adopted + self.swept,
+            adopted: self.adopted,
+            transitions: counts.transitions,
+            lost: lost_lives.total() + counts.missed_runs,
+            counted: counts.counted,
+            delivered: counts.delivered,
+            seen: counts.seen,
+            open: counts.open,
+            lost_lives,
+            evicted: self.gaps.evicted,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Dwell histograms: what ended, what goes on, and both together.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::input::ShortDwell;
+use crate::snapshot::{Bucket, Dwell, Percentiles};
+use crate::sock::Side;
+use crate::tcp::TcpState;
+
+/// The bounds of the bars that reports draw, in microseconds.
+const BOUNDS: [u64; 12] = [
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    5_000_000,
+    10_000_000,
+    30_000_000,
+    60_000_000,
+    300_000_000,
+    600_000_000,
+    3_600_000_000,
+    21_600_000_000,
+];
+
+/// The order in which a close passes the states: the order of the views.
+const ORDER: [TcpState; 8] = [
+    TcpState::SynSent,
+    TcpState::Established,
+    TcpState::FinWait1,
+    TcpState::FinWait2,
+    TcpState::CloseWait,
+    TcpState::Closing,
+    TcpState::LastAck,
+    TcpState::TimeWait,
+];
+
+/// Dwell times of one side and state.
+#[derive(Clone, Debug)]
+struct Population {
+    ended: Histogram<u64>,
+    open: Histogram<u64>,
+    between_sweeps: u64,
+}
+
+impl Population {
+    fn new() -> Option<Self> {
+        // Three digits: a thousandth; microseconds, as far up as need be.
+        let histogram = Histogram::new(3).ok()?;
+        Some(Self {
+            ended: histogram.clone(),
+            open: histogram,
+            between_sweeps: 0,
+        })
+    }
+}
+
+/// All of them.
+#[derive(Clone, Debug, Default)]
+pub struct Dwells {
+    populations: BTreeMap<(Side, TcpState), Population>,
+}
+
+fn micros(span: Duration) -> u64 {
+    // Four hundred days: longer than any HAProxy runs, and a bound on the histogram's memory.
+    u64::try_from(span.as_micros())
+        .unwrap_or(u64::MAX)
+        .min(400 * 86_400 * 1_000_000)
+}
+
+impl Dwells {
+    fn of(&mut self, side: Side, state: TcpState) -> Option<&mut Population> {
+        if !self.populations.contains_key(&(side, state)) {
+            self.populations.insert((side, state), Population::new()?);
+        }
+        self.populations.get_mut(&(side, state))
+    }
+
+    /// `count` spans that ended after `span`.
+    pub fn ended(&mut self, side: Side, state: TcpState, span: Duration, count: u64) {
+        if count > 0
+            && let Some(population) = self.of(side, state)
+        {
+            let _ = population.ended.record_n(micros(span), count);
+        }
+    }
+
+    /// `count` spans that go on and are `age` old.
+    pub fn open(&mut self, side: Side, state: TcpState, age: Duration, count: u64) {
+        if count > 0
+            && let Some(population) = self.of(side, state)
+        {
+            let _ = population.open.record_n(micros(age), count);
+        }
+    }
+
+    /// A timewait FIN_WAIT2 of which only an upper bound is known.
+    pub fn between_sweeps(&mut self, side: Side) {
+        if let Some(population) = self.of(side, TcpState::FinWait2) {
+            population.between_sweeps += 1;
+        }
+    }
+
+    /// What the kernel half counted without records.
+    pub fn short(&mut self, cells: &[ShortDwell]) {
+        for cell in cells {
+            let middle = (micros(cell.low) as f64 * micros(cell.high) as f64).sqrt();
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "between two u64, positive"
+            )]
+            let span = Duration::from_micros(middle.round() as u64);
+            self.ended(cell.side, cell.state, span, cell.count);
+        }
+    }
+
+    /// As rows.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Dwell> {
+        let mut rows = Vec::new();
+        for side in Side::ALL {
+            for state in ORDER {
+                if let Some(population) = self.populations.get(&(side, state)) {
+                    rows.push(row(side, state, population));
+                }
+            }
+        }
+        rows
+    }
+}
+
+fn percentiles(histogram: &Histogram<u64>) -> Option<Percentiles> {
+    let at = |quantile| Duration::from_micros(histogram.value_at_quantile(quantile).min(histogram.max()));
+    (!histogram.is_empty()).then(|| Percentiles {
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        max: Duration::from_micros(histogram.max()),
+    })
+}
+
+fn row(side: Side, state: TcpState, population: &Population) -> Dwell {
+    let mut all = population.ended.clone();
+    let _ = all.add(&population.open);
+    let none = Percentiles {
+        p50: Duration::ZERO,
+        p90: Duration::ZERO,
+        p99: Duration::ZERO,
+        max: Duration::ZERO,
+    };
+    let together = percentiles(&all).unwrap_or(none);
+    Dwell {
+        side,
+        state,
+        ended: population.ended.len(),
+        open: population.open.len(),
+        between_sweeps: population.between_sweeps,
+        p50: together.p50,
+        p90: together.p90,
+        p99: together.p99,
+        max: together.max,
+        buckets: buckets(population),
+        ended_only: percentiles(&population.ended),
+        open_only: percentiles(&population.open),
+    }
+}
+
+fn buckets(population: &Population) -> Vec<Bucket> {
+    let lows = std::iter::once(0).chain(BOUNDS);
+    let highs = BOUNDS.into_iter().map(Some).chain([None]);
+    let count = |histogram: &Histogram<u64>, low: u64, high: Option<u64>| {
+        histogram
+            .iter_recorded()
+            .filter(|value| {
+                value.value_iterated_to() >= low && high.is_none_or(|high| value.value_iterated_to() < high)
+            })
+            .map(|value| value.count_at_value())
+            .sum()
+    };
+    let all: Vec<Bucket> = lows
+        .zip(highs)
+        .map(|(low, high)| Bucket {
+            low: Duration::from_micros(low),
+            high: high.map(Duration::from_micros),
+            ended: count(&population.ended, low, high),
+            open: count(&population.open, low, high),
+        })
+        .collect();
+    let used = |bucket: &Bucket| bucket.ended + bucket.open > 0;
+    let first = all.iter().position(used).unwrap_or(0);
+    let last = all.iter().rposition(used).map_or(0, |last| last + 1);
+    all.get(first..last).map(<[Bucket]>::to_vec).unwrap_or_default()
+}

@@ -1,0 +1,232 @@
+//! The lives that go on: what the kernel's table, its ring and the sweeps say of each, put together.
+
+use crate::adopt::tighten;
+use crate::ids::{Fd, Netns, Pid};
+use crate::life::{FirstFin, Life, Step};
+use crate::snapshot::{KernelTimer, Lingering};
+use crate::sock::{Claim, Endpoints, Holder, SockRow, Timer};
+use crate::tcp::{StateSet, TcpState};
+use crate::time::{Mono, Since};
+
+/// What the last look at a socket itself said.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// When it looked.
+    pub at: Mono,
+    /// Between whom.
+    pub endpoints: Endpoints,
+    /// Where.
+    pub netns: Netns,
+    /// Who has it open.
+    pub open_by: Option<(Pid, Fd)>,
+    /// Its queues.
+    pub unread: u32,
+    /// Its queues.
+    pub unacked: u32,
+    /// Retransmissions of the segment at hand.
+    pub retransmits: u8,
+    /// Its timer.
+    pub timer: Timer,
+    /// Closed by its owner.
+    pub orphaned: bool,
+    /// Never accepted.
+    pub unaccepted: bool,
+}
+
+impl Seen {
+    /// From a row; `fds`: whether rows that somebody has open say so.
+    #[must_use]
+    pub fn from_row(row: &SockRow, at: Mono, fds: bool) -> Self {
+        let open_by = match row.claim {
+            Claim::Fd { pid, fd } => Some((pid, fd)),
+            Claim::Listener | Claim::None => None,
+        };
+        let nobodys = fds && open_by.is_none() && row.inode.is_none() && !row.timewait;
+        let orphaned = row.orphaned.unwrap_or_else(|| {
+            nobodys
+                && matches!(
+                    row.state,
+                    TcpState::FinWait1 | TcpState::FinWait2 | TcpState::LastAck | TcpState::Closing
+                )
+        });
+        Self {
+            at,
+            endpoints: row.endpoints,
+            netns: row.netns,
+            open_by,
+            unread: row.unread,
+            unacked: row.unacked,
+            retransmits: row.retransmits,
+            timer: row.timer,
+            orphaned,
+            unaccepted: nobodys
+                && matches!(row.state, TcpState::CloseWait | TcpState::Established)
+                && row.orphaned != Some(true),
+        }
+    }
+}
+
+/// Who tells of a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// The kernel's table: its end will be told, or counted.
+    Table {
+        /// The scan that told it last.
+        scan: u64,
+    },
+    /// Sweeps alone: it ends when a sweep doesn't find it any more.
+    Sweep,
+}
+
+/// One life that goes on.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The record.
+    pub life: Life,
+    /// Who tells of it.
+    pub witness: Witness,
+    /// A timewait has taken over, in FIN_WAIT2 since this.
+    pub timewait: Option<Since>,
+    /// The last look at it.
+    pub seen: Option<Seen>,
+    /// States of which the stream has been told that it lingers in them.
+    pub announced: StateSet,
+    /// States of which the stream has been told that it left them.
+    pub left: StateSet,
+}
+
+impl Entry {
+    /// A life that was first heard of through `witness`.
+    #[must_use]
+    pub const fn new(life: Life, witness: Witness) -> Self {
+        Self {
+            life,
+            witness,
+            timewait: None,
+            seen: None,
+            announced: StateSet::EMPTY,
+            left: StateSet::EMPTY,
+        }
+    }
+
+    /// The state it is in.
+    #[must_use]
+    pub fn current(&self) -> Option<Step> {
+        match self.timewait {
+            Some(at) => Some(Step {
+                state: TcpState::FinWait2,
+                at,
+            }),
+            None => self.life.current(),
+        }
+    }
+
+    /// Takes the table's newer word, keeping what was known better: an adopted socket's beginning.
+    pub fn update(&mut self, mut life: Life) {
+        if let (Some(known), Some(told)) = (self.life.closing, life.closing.as_mut())
+            && known.state == told.state
+        {
+            told.at = tighten(known.at, told.at);
+        }
+        if life.pid.is_none() {
+            life.pid = self.life.pid;
+        }
+        self.life = life;
+    }
+
+    /// A look at the socket narrows down when an adopted one began.
+    pub fn narrow(&mut self, state: TcpState, since: Since) {
+        let Some(current) = self.current() else { return };
+        if current.state != state || matches!(current.at, Since::Exact(_)) {
+            return;
+        }
+        let at = tighten(current.at, since);
+        if let Some(timewait) = &mut self.timewait {
+            *timewait = at;
+        } else if let Some(step) = self.life.second.as_mut().or(self.life.closing.as_mut()) {
+            step.at = at;
+        }
+    }
+
+    /// Who keeps it in existence.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        if self.timewait.is_some() {
+            return Holder::Timewait;
+        }
+        if self.life.orphaned_at.is_some() {
+            return Holder::Orphaned;
+        }
+        match &self.seen {
+            Some(seen) if seen.open_by.is_some() => Holder::Held,
+            Some(seen) if seen.unaccepted => Holder::Unaccepted,
+            Some(seen) if seen.orphaned => Holder::Orphaned,
+            _ => Holder::Held,
+        }
+    }
+
+    /// As a row of views, if it lingers.
+    #[must_use]
+    pub fn lingering(&self, now: Mono) -> Option<Lingering> {
+        self.current()
+            .filter(|step| step.state.lingers())
+            .map(|step| self.row(step, now))
+    }
+
+    /// As a row: in the state of `step`, at `now`.
+    #[must_use]
+    pub fn row(&self, step: Step, now: Mono) -> Lingering {
+        let holder = self.holder();
+        let open_by = self
+            .seen
+            .as_ref()
+            .and_then(|seen| seen.open_by)
+            .filter(|_| holder == Holder::Held);
+        let seen = self.seen.as_ref();
+        Lingering {
+            cookie: self.life.cookie,
+            side: self.life.side,
+            state: step.state,
+            holder,
+            age: step.at.age(now),
+            end_polled: self.timewait.is_some() || self.witness == Witness::Sweep,
+            endpoints: seen.map(|seen| seen.endpoints),
+            netns: seen.map(|seen| seen.netns),
+            pid: open_by.map(|(pid, _)| pid).or(self.life.pid),
+            fd: open_by.map(|(_, fd)| fd),
+            unread: seen.map(|seen| seen.unread),
+            unacked: seen.map(|seen| seen.unacked),
+            retransmits: self
+                .life
+                .retransmits
+                .max(seen.map_or(0, |seen| u32::from(seen.retransmits))),
+            first_fin: self.first_fin(),
+            adopted: self.life.adopted,
+            kernel_timer: self.kernel_timer(holder, now),
+        }
+    }
+
+    fn first_fin(&self) -> FirstFin {
+        if self.timewait.is_some() {
+            FirstFin::Haproxy
+        } else {
+            self.life.first_fin()
+        }
+    }
+
+    fn kernel_timer(&self, holder: Holder, now: Mono) -> Option<KernelTimer> {
+        let seen = self.seen.as_ref()?;
+        let left = |left: std::time::Duration| left.saturating_sub(now.since(seen.at));
+        match (holder, seen.timer) {
+            (Holder::Timewait, Timer::Timewait(at_look)) => Some(KernelTimer {
+                name: "tcp_fin_timeout",
+                left: left(at_look),
+            }),
+            (Holder::Orphaned, Timer::Keepalive(at_look)) => Some(KernelTimer {
+                name: "tcp_fin_timeout",
+                left: left(at_look),
+            }),
+            _ => None,
+        }
+    }
+}

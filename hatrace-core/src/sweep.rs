@@ -1,0 +1,271 @@
+//! What a look at the sockets tells: addresses and queues of known lives, timewaits that go on or are gone, and sockets older than hatrace.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::adopt::{self, tighten};
+use crate::engine::Engine;
+use crate::event::Next;
+use crate::ids::{Cookie, Netns};
+use crate::input::Sweep;
+use crate::ledger::{Entry, Seen, Witness};
+use crate::life::{Life, Step};
+use crate::sock::{Claim, SockRow, Timer};
+use crate::tcp::TcpState;
+use crate::time::{Mono, Since};
+
+/// The kernel's default `tcp_fin_timeout`, where a sweep doesn't tell.
+const FIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Engine {
+    pub(crate) fn sweep(&mut self, at: Mono, sweep: &Sweep) {
+        self.fin_timeouts.extend(sweep.fin_timeout.iter().copied());
+        let overflowed = self.overflowed(sweep.timewait_overflow);
+        let rows: BTreeMap<Cookie, &SockRow> = sweep.rows.iter().map(|row| (row.cookie, row)).collect();
+        self.settle_handed(at, sweep, &rows, overflowed);
+        self.settle_followed(at, sweep, &rows);
+        for row in rows.values() {
+            self.see(at, sweep, row);
+        }
+        self.last_sweep = Some(at);
+        self.announce(at);
+    }
+
+    /// How many timewaits the kernel has not made since the last sweep.
+    fn overflowed(&mut self, total: Option<u64>) -> u64 {
+        let Some(total) = total else { return 0 };
+        let more = self
+            .timewait_overflow
+            .map_or(0, |before| total.saturating_sub(before));
+        self.timewait_overflow = Some(total);
+        self.gaps.overflows += more;
+        more
+    }
+
+    fn covers(sweep: &Sweep, netns: Option<Netns>, state: TcpState) -> bool {
+        sweep.states.has(state) && netns.is_none_or(|netns| sweep.netns.contains(&netns))
+    }
+
+    /// Handovers that no sweep has seen so far: found, found in TIME_WAIT already, or gone.
+    fn settle_handed(
+        &mut self,
+        at: Mono,
+        sweep: &Sweep,
+        rows: &BTreeMap<Cookie, &SockRow>,
+        mut overflowed: u64,
+    ) {
+        let due: Vec<Cookie> = self
+            .handed
+            .iter()
+            .filter(|(_, handed)| {
+                handed.at <= at && Self::covers(sweep, handed.seen.map(|seen| seen.netns), TcpState::FinWait2)
+            })
+            .map(|(cookie, _)| *cookie)
+            .collect();
+        for cookie in due {
+            let Some(handed) = self.handed.remove(&cookie) else {
+                continue;
+            };
+            let since = handed.at;
+            match rows.get(&cookie) {
+                Some(row) if row.timewait && row.state == TcpState::FinWait2 => {
+                    self.entries.insert(cookie, handed.into_entry());
+                }
+                Some(row) if row.timewait => self.became_time_wait(at, since, handed.into_entry(), row),
+                _ if overflowed > 0 => {
+                    overflowed -= 1;
+                    self.gaps.without_timewait += 1;
+                    self.remember_end(at, cookie);
+                }
+                _ => {
+                    self.dwells.between_sweeps(handed.life.side);
+                    self.remember_end(at, cookie);
+                }
+            }
+        }
+    }
+
+    /// The peer's FIN came at last: FIN_WAIT2 ended when TIME_WAIT's minute began, which its timer tells.
+    fn became_time_wait(&mut self, at: Mono, not_before: Mono, entry: Entry, row: &SockRow) {
+        let began = adopt::time_wait_began(row, at)
+            .unwrap_or(at)
+            .max(not_before)
+            .min(at);
+        self.timewaits.begin(began, entry.life.side, 1);
+        self.end_timewait(entry, Since::Exact(began), Next::State(TcpState::TimeWait));
+    }
+
+    /// Lives that end when a sweep doesn't find them any more.
+    fn settle_followed(&mut self, at: Mono, sweep: &Sweep, rows: &BTreeMap<Cookie, &SockRow>) {
+        let due: Vec<Cookie> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.witness == Witness::Sweep)
+            .filter(|(_, entry)| {
+                let netns = entry.seen.map(|seen| seen.netns);
+                entry
+                    .current()
+                    .is_some_and(|step| Self::covers(sweep, netns, step.state))
+            })
+            .map(|(cookie, _)| *cookie)
+            .collect();
+        for cookie in due {
+            let Some(mut entry) = self.entries.remove(&cookie) else {
+                continue;
+            };
+            let last = entry.seen.map_or(self.start, |seen| seen.at);
+            match rows.get(&cookie) {
+                Some(row) if entry.current().is_some_and(|step| step.state == row.state) => {
+                    // A full socket became a timewait of the same state: its dwell goes on.
+                    if row.timewait && entry.timewait.is_none() {
+                        entry.timewait = entry.current().map(|step| step.at);
+                    }
+                    self.entries.insert(cookie, entry);
+                }
+                Some(row) if row.state == TcpState::TimeWait && entry.timewait.is_some() => {
+                    self.became_time_wait(at, last, entry, row);
+                }
+                Some(row) if row.state == TcpState::TimeWait => {
+                    let began = adopt::time_wait_began(row, at).unwrap_or(at).max(last).min(at);
+                    self.end_swept(&entry, began, Next::State(row.state));
+                    self.timewaits.begin(began, entry.life.side, 1);
+                }
+                Some(row) => {
+                    self.end_swept(&entry, at, Next::State(row.state));
+                    entry.life.second = Some(Step {
+                        state: row.state,
+                        at: Since::Polled {
+                            earliest: last,
+                            latest: at,
+                        },
+                    });
+                    self.entries.insert(cookie, entry);
+                }
+                None if entry.timewait.is_some() => {
+                    let end = Self::gone_by(&entry, last, at);
+                    self.end_timewait(
+                        entry,
+                        Since::Polled {
+                            earliest: last,
+                            latest: end,
+                        },
+                        Next::Gone,
+                    );
+                }
+                None => {
+                    self.end_swept(&entry, at, Next::Gone);
+                    self.remember_end(at, cookie);
+                }
+            }
+        }
+    }
+
+    /// When a timewait ended that was there at `last` and is not at `at`: no later than its timer allowed.
+    fn gone_by(entry: &Entry, last: Mono, at: Mono) -> Mono {
+        match entry.seen.map(|seen| seen.timer) {
+            Some(Timer::Timewait(left)) => last.plus(left).min(at),
+            _ => at,
+        }
+    }
+
+    /// A row: news of a known life, or a stranger.
+    fn see(&mut self, at: Mono, sweep: &Sweep, row: &SockRow) {
+        let fin_timeout = self.fin_timeouts.get(&row.netns).copied().unwrap_or(FIN_TIMEOUT);
+        if let Some(entry) = self.entries.get_mut(&row.cookie) {
+            if row.timewait && entry.timewait.is_none() {
+                // Its handover is in the ring still.
+                return;
+            }
+            entry.narrow(row.state, adopt::since(row, at, fin_timeout));
+            // A look without fds doesn't take away what one with fds has told.
+            let before = entry.seen;
+            let mut seen = Seen::from_row(row, at, sweep.fds);
+            if !sweep.fds
+                && let Some(before) = before
+            {
+                seen.open_by = before.open_by;
+                seen.unaccepted = before.unaccepted;
+            }
+            entry.seen = Some(seen);
+            return;
+        }
+        if row.claim == Claim::None
+            || self.has_ended(row.cookie)
+            || self.handed.contains_key(&row.cookie)
+            || !row.state.lingers()
+        {
+            return;
+        }
+        if self.settings.polled || self.last_sweep.is_none() {
+            self.adopt(at, sweep.fds, row);
+        } else {
+            self.strangers.insert(row.cookie, (at, row.clone()));
+        }
+    }
+
+    /// Sockets that a sweep found and that a whole scan since has not told of: older than hatrace, or missed by the kernel half.
+    pub(crate) fn adopt_strangers(&mut self, at: Mono) {
+        let due: Vec<Cookie> = self
+            .strangers
+            .iter()
+            .filter(|(_, (then, _))| at > *then)
+            .map(|(cookie, _)| *cookie)
+            .collect();
+        for cookie in due {
+            let Some((then, row)) = self.strangers.remove(&cookie) else {
+                continue;
+            };
+            let known = self.entries.contains_key(&cookie)
+                || self.handed.contains_key(&cookie)
+                || self.has_ended(cookie);
+            if !known {
+                self.adopt(then, true, &row);
+            }
+        }
+    }
+
+    /// Takes in a socket whose beginning nobody saw.
+    fn adopt(&mut self, at: Mono, fds: bool, row: &SockRow) {
+        if !self.room() {
+            return;
+        }
+        let fin_timeout = self.fin_timeouts.get(&row.netns).copied().unwrap_or(FIN_TIMEOUT);
+        let mut since = adopt::since(row, at, fin_timeout);
+        let newborn = self.settings.polled && self.last_sweep.is_some();
+        if let (true, Some(earliest)) = (newborn, self.last_sweep) {
+            since = tighten(Since::Polled { earliest, latest: at }, since);
+        }
+        let open_by = match row.claim {
+            Claim::Fd { pid, .. } => Some(pid),
+            Claim::Listener | Claim::None => None,
+        };
+        let life = Life {
+            cookie: row.cookie,
+            side: row.side,
+            pid: open_by,
+            connecting_at: None,
+            established_at: None,
+            closing: Some(Step {
+                state: row.state,
+                at: since,
+            }),
+            second: None,
+            orphaned_at: None,
+            retransmits: u32::from(row.retransmits),
+            reset_received: false,
+            reset_sent: false,
+            adopted: !newborn,
+        };
+        let mut entry = Entry::new(life, Witness::Sweep);
+        if row.timewait {
+            entry.timewait = Some(since);
+        }
+        entry.seen = Some(Seen::from_row(row, at, fds));
+        if newborn {
+            self.swept += 1;
+        } else {
+            self.adopted += 1;
+        }
+        self.entries.insert(row.cookie, entry);
+    }
+}

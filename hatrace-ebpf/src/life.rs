@@ -1,0 +1,195 @@
+//! A life's record: made, moved on, ended.
+//!
+//! A passive socket's is made when it starts to close, an active one's at SYN_SENT, the only moment at which its owner is
+//! known for certain. At the end most lives become counts; those that say something become a ring record.
+
+use aya_ebpf::cty::c_void;
+use aya_ebpf::{EbpfContext, Global};
+use aya_log_ebpf::warn;
+use hatrace_common::wire::{Ends, Life, LifeEnd, count, flag, kind};
+
+use crate::counters::{add, one, span};
+use crate::fields::{
+    CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT2, Ptr, SYN_SENT, ends, netns, queues, sk_err, sk_flags,
+    sk_socket,
+};
+use crate::maps::HANDED;
+use crate::ring::{now, put};
+use crate::table::{Slot, take};
+
+/// A span of at least this many nanoseconds makes a life worth a record.
+#[unsafe(no_mangle)]
+static MIN_NS: Global<u64> = Global::new(1_000_000_000);
+
+/// 1: every life is worth a record.
+#[unsafe(no_mangle)]
+static EVERY_LIFE: Global<u32> = Global::new(0);
+
+const SOCK_DEAD: u64 = 1;
+const SOCK_DONE: u64 = 2;
+
+/// A new record for `sk`, all zero but for identity. `None`: no room; counted, and said at the 1st, 2nd, 4th, 8th ... time a CPU meets it.
+#[inline(always)]
+pub fn begin<C: EbpfContext>(ctx: &C, sk: *mut c_void, side: u8, cookie: u64) -> Option<&'static mut Life> {
+    let Some(slot) = take(sk as u64) else {
+        let times = one(count::TABLE_FULL, side);
+        if times & times.wrapping_sub(1) == 0 {
+            warn!(
+                ctx,
+                "the table of lives is full: {} sockets of side {} not followed on this CPU", times, side
+            );
+        }
+        return None;
+    };
+    let life = slot.record()?;
+    life.cookie = cookie;
+    life.connecting = 0;
+    life.established = 0;
+    life.closing = 0;
+    life.second = 0;
+    life.orphaned = 0;
+    life.tgid = 0;
+    life.netns = netns(sk);
+    life.first = 0;
+    life.side = side;
+    life.flags = 0;
+    life.retransmits = 0;
+    life.steps = 1;
+    Some(life)
+}
+
+/// What the kernel says of a socket at its end.
+struct Verdict {
+    err: u32,
+    dead: bool,
+    done: bool,
+}
+
+/// Ends a life at `old -> CLOSE`, and gives its slot back.
+#[inline(always)]
+pub fn end(sk: *mut c_void, slot: Slot, life: &mut Life, old: i32) {
+    let at = now();
+    let bits = sk_flags(sk);
+    let verdict = Verdict {
+        err: sk_err(sk) as u32,
+        dead: bits & SOCK_DEAD != 0,
+        done: bits & SOCK_DONE != 0,
+    };
+    if verdict.dead && life.orphaned == 0 {
+        // Closed outright, not shut first: it was orphaned when its FIN went out.
+        life.orphaned = if life.first == CLOSE_WAIT as u8 {
+            life.second
+        } else {
+            life.closing
+        };
+    }
+    life.steps = life.steps.wrapping_add(1);
+    add(count::TRANSITIONS, life.steps as u64);
+    let quiet = verdict.err == 0;
+    if quiet && verdict.done && (old == FIN_WAIT2 || old == CLOSING) {
+        one(count::TIMEWAIT, life.side);
+    }
+    let handed = quiet && !verdict.done && verdict.dead && old == FIN_WAIT2;
+    if handed && let Some(last) = HANDED.get_ptr_mut(0) {
+        // SAFETY: a per-CPU value.
+        unsafe { *last = [sk as u64, life.cookie] }
+    }
+    let abnormal = !quiet && life.first != 0;
+    if handed || abnormal || EVERY_LIFE.load() != 0 || lingered(life, old, at) {
+        deliver(sk, life, old, at, &verdict);
+    } else {
+        tally(life, old, at);
+    }
+    if old == ESTABLISHED {
+        one(
+            if quiet {
+                count::RESET_BY_HAPROXY
+            } else {
+                count::RESET_BY_PEER
+            },
+            life.side,
+        );
+    }
+    slot.free();
+}
+
+/// Whether a span of it reached the minimum. What is older than hatrace has an unknown span: it is always told.
+#[inline(always)]
+fn lingered(life: &Life, old: i32, at: u64) -> bool {
+    let min = MIN_NS.load();
+    if life.first == 0 {
+        return old == SYN_SENT && at - life.connecting >= min;
+    }
+    if life.flags & flag::ADOPTED != 0 && life.closing == 0 {
+        return true;
+    }
+    if life.second == 0 {
+        return at - life.closing >= min;
+    }
+    at - life.second >= min || life.second - life.closing >= min
+}
+
+/// Counts the spans of a life that needs no record.
+#[inline(always)]
+fn tally(life: &Life, old: i32, at: u64) {
+    if life.flags & flag::ADOPTED != 0 {
+        one(count::ADOPTED_ENDED, life.side);
+    } else {
+        one(count::COUNTED, life.side);
+    }
+    if life.connecting != 0 {
+        if life.established != 0 {
+            span(life.side, SYN_SENT as u8, life.established - life.connecting);
+        } else if old == SYN_SENT {
+            span(life.side, SYN_SENT as u8, at - life.connecting);
+        }
+    }
+    if life.first == 0 || life.closing == 0 {
+        return;
+    }
+    if life.second == 0 {
+        span(life.side, life.first, at - life.closing);
+    } else {
+        span(life.side, life.first, life.second - life.closing);
+        span(life.side, old as u8, at - life.second);
+    }
+}
+
+#[inline(always)]
+fn deliver(sk: *mut c_void, life: &Life, old: i32, at: u64, verdict: &Verdict) {
+    let (unread, unacked) = queues(sk);
+    let mut record = LifeEnd {
+        kind: kind::LIFE_END,
+        from: old as u8,
+        dead: verdict.dead as u8,
+        done: verdict.done as u8,
+        unaccepted: (!verdict.dead && sk_socket(sk).is_null()) as u8,
+        at,
+        life: *life,
+        ends: Ends::default(),
+        unread,
+        unacked,
+        sk_err: verdict.err,
+        zero: 0,
+    };
+    ends(sk as Ptr, &mut record.ends);
+    let sent = put(&record);
+    if life.flags & flag::ADOPTED != 0 {
+        one(if sent { count::ADOPTED_ENDED } else { count::LOST }, life.side);
+    } else {
+        one(if sent { count::DELIVERED } else { count::LOST }, life.side);
+    }
+}
+
+/// Moves a record on to a state that isn't CLOSE.
+#[inline(always)]
+pub fn advance(life: &mut Life, new: i32, at: u64) {
+    life.steps = life.steps.wrapping_add(1);
+    life.state = new as u8;
+    if life.first == 0 {
+        life.first = new as u8;
+        life.closing = at;
+    } else {
+        life.second = at;
+    }
+}

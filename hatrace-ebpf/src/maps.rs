@@ -1,0 +1,46 @@
+//! Every map.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use hatrace_common::wire::{Life, Listener, count, dwell};
+
+/// The agent reads and writes these maps as memory, without a system call an entry.
+const MMAPABLE: u32 = 1 << 10;
+
+/// Socket pointers, eight to a bucket of one cache line; 0 is free. The agent sets the number of buckets before load.
+#[map]
+pub static KEYS: Array<[u64; 8]> = Array::with_max_entries(8192, MMAPABLE);
+
+/// The record of each slot of `KEYS`.
+#[map]
+pub static RECORDS: Array<Life> = Array::with_max_entries(8192 * 8, MMAPABLE);
+
+/// By local port: see `wire::port`.
+#[map]
+pub static PORTS: Array<u32> = Array::with_max_entries(65536, MMAPABLE);
+
+/// Owned listeners, with their side.
+#[map]
+pub static LISTENERS: HashMap<Listener, u32> = HashMap::with_max_entries(4096, 0);
+
+/// Owned processes, a bit each (`pid_max` is at most 4 Mi).
+#[map]
+pub static TGIDS: Array<u64> = Array::with_max_entries(1 << 16, MMAPABLE);
+
+#[map]
+pub static COUNTS: PerCpuArray<[u64; count::SIZE]> = PerCpuArray::with_max_entries(1, 0);
+
+#[map]
+pub static DWELL: PerCpuArray<u64> = PerCpuArray::with_max_entries(dwell::SIZE, 0);
+
+/// The agent sets its size before load. Written without wake-ups, drained by a timer.
+#[map]
+pub static RING: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
+
+/// What the fd iterator is to do: see `wire::control`.
+#[map]
+pub static CONTROL: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Per CPU: the socket that was handed to a timewait last, and its cookie.
+#[map]
+pub static HANDED: PerCpuArray<[u64; 2]> = PerCpuArray::with_max_entries(1, 0);

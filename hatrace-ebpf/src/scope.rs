@@ -1,0 +1,91 @@
+//! Whose socket is it?
+//!
+//! The task that happens to run when a socket changes state is no answer: most transitions run in softirqs, on loopback
+//! even in the peer's process. An accepted socket is owned by its listener, told by namespace, port and address; a connected one by
+//! the process that called connect(), which is the current one at SYN_SENT and only there.
+
+use aya_ebpf::cty::c_void;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_socket_cookie};
+use hatrace_common::wire::{Listener, port, side};
+
+use crate::fields::{IPPROTO_TCP, Ptr, local_mapped, netns, sk_num, sk_protocol};
+use crate::maps::{LISTENERS, PORTS, TGIDS};
+
+/// The current process.
+#[inline(always)]
+pub fn current_tgid() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
+}
+
+/// Whether a process is HAProxy's.
+#[inline(always)]
+pub fn owned(tgid: u32) -> bool {
+    match TGIDS.get_ptr(tgid >> 6) {
+        // SAFETY: a map value.
+        Some(word) => unsafe { *word >> (tgid & 63) & 1 != 0 },
+        None => false,
+    }
+}
+
+/// Makes a process HAProxy's, or takes it off. Two CPUs that write one word at once could lose a bit: forks of one master and exits of
+/// its workers are seconds apart, and the agent sets its bits with atomic operations.
+#[inline(always)]
+pub fn set_owned(tgid: u32, to: bool) {
+    if let Some(word) = TGIDS.get_ptr_mut(tgid >> 6) {
+        let bit = 1u64 << (tgid & 63);
+        // SAFETY: a map value.
+        unsafe { if to { *word |= bit } else { *word &= !bit } }
+    }
+}
+
+/// The side of a socket whose local address is that of an owned listener. The port array answers "no" for nearly everyone else's
+/// sockets at the price of one load.
+#[inline(always)]
+pub fn accepted(sk: Ptr) -> Option<u8> {
+    let local = sk_num(sk);
+    let answer = match PORTS.get_ptr(local as u32) {
+        // SAFETY: a map value.
+        Some(answer) => unsafe { *answer },
+        None => return None,
+    };
+    if answer == port::NONE {
+        return None;
+    }
+    let inum = netns(sk);
+    if answer != port::ASK {
+        return (answer == inum).then_some(side::CLIENT);
+    }
+    listener(sk, inum, local)
+}
+
+/// Asks the map of listeners: the exact address first, then the wildcard.
+#[inline(always)]
+fn listener(sk: Ptr, netns: u32, port: u16) -> Option<u8> {
+    let mut key = Listener {
+        netns,
+        port,
+        zero: 0,
+        addr: [0; 16],
+    };
+    local_mapped(sk, &mut key.addr);
+    // SAFETY: values are only ever replaced by whole words.
+    if let Some(found) = unsafe { LISTENERS.get(&key) } {
+        return Some(*found as u8);
+    }
+    key.addr = [0; 16];
+    // SAFETY: as above.
+    unsafe { LISTENERS.get(&key) }.map(|found| *found as u8)
+}
+
+/// Plain TCP: not the MPTCP socket above its subflows, which tells the same transitions again.
+#[inline(always)]
+pub fn plain_tcp(sk: Ptr) -> bool {
+    sk_protocol(sk) == IPPROTO_TCP
+}
+
+/// The socket's cookie; made if it has none, so that the timewait that may follow carries it.
+#[inline(always)]
+pub fn cookie(sk: *mut c_void) -> u64 {
+    // SAFETY: any socket pointer the verifier trusts.
+    unsafe { bpf_get_socket_cookie(sk) }
+}

@@ -1,0 +1,47 @@
+//! `demo`: sets the stage, traces it, reports.
+
+use std::time::Duration;
+
+use super::drive::{Signals, look};
+use super::report::{draw, watched};
+use super::source::Watch;
+use crate::cli::{DemoOptions, ModeChoice, Target as Wanted, WatchOptions};
+use crate::demo::{AGAIN, STORY, Stage};
+use crate::error::Problem;
+use crate::port::Depth;
+use crate::target::Target;
+use crate::view::out::Words;
+use crate::view::{Format, Output, Selection};
+
+pub(super) async fn run(options: &DemoOptions, words: Words) -> Result<(), Problem> {
+    let mut output = Output::open(&options.output)?;
+    let mut signals = Signals::new()?;
+    words.say(STORY);
+    let stage = Stage::start()?;
+    let watch_options = WatchOptions {
+        target: Wanted { pids: None },
+        mode: ModeChoice::Auto,
+        min: Duration::from_secs(1),
+        duration: Some(options.duration),
+        interval: Duration::from_secs(1),
+        all: false,
+        rows: 10,
+        selection: Selection::default(),
+        output: options.output.clone(),
+    };
+    let target = Target::resolve(&[stage.pid().to_string()], true)?;
+    let mut watch = Watch::of(target, &watch_options, words)?;
+    look(watch.source.as_mut(), &mut watch.engine, Depth::Full)?;
+    words.say(format!(
+        "attached to HAProxy {}; {} s of it:",
+        stage.pid(),
+        options.duration.as_secs()
+    ));
+    let snapshot = watched(&mut watch, &mut signals, Some(options.duration), words, "tracing").await?;
+    draw(&mut output, &watch_options, &snapshot, &watch.context)?;
+    drop(stage);
+    if options.output.format == Format::Text {
+        words.say(format!("\n{AGAIN}"));
+    }
+    Ok(())
+}

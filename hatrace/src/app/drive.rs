@@ -1,0 +1,129 @@
+//! The loop: pulls from the source, pushes into the engine, until something says that it is enough.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use hatrace_core::Engine;
+use hatrace_core::event::Event;
+use hatrace_core::input::Input;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::clock;
+use crate::error::Problem;
+use crate::port::{Depth, Source, Stamped};
+
+/// How often the source is asked for what has come by itself. The ring is written without wake-ups, so this is
+/// also how late a line of the stream can be.
+const BEAT: Duration = Duration::from_millis(100);
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The time asked for is over.
+    Elapsed,
+    /// Ctrl-C, SIGTERM or SIGHUP.
+    Signalled,
+    /// Every HAProxy process that was followed has ended.
+    HaproxyGone,
+    /// Nobody reads what is printed any more.
+    OutputGone,
+}
+
+/// The signals that end a watch; made before anything is attached, so that none is missed.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Takes the three signals over.
+    ///
+    /// # Errors
+    /// As the runtime says.
+    pub fn new() -> Result<Self, Problem> {
+        let take =
+            |kind| signal(kind).map_err(|error| Problem::failed(format!("taking a signal over: {error}")));
+        Ok(Self {
+            interrupt: take(SignalKind::interrupt())?,
+            terminate: take(SignalKind::terminate())?,
+            hangup: take(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one of them, or for `length` to be over.
+    pub async fn wait(&mut self, length: Option<Duration>) {
+        tokio::select! {
+            () = self.any() => {}
+            () = tokio::time::sleep(length.unwrap_or(Duration::MAX)) => {}
+        }
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
+
+/// One look: what the source has, into the engine.
+///
+/// # Errors
+/// What ends the watch.
+pub fn look(source: &mut dyn Source, engine: &mut Engine, depth: Depth) -> Result<(), Problem> {
+    let mut inputs: Vec<Stamped> = Vec::new();
+    source.look(clock::now(), depth, &mut inputs)?;
+    for (at, input) in inputs {
+        engine.handle(at, input);
+    }
+    engine.handle(clock::now(), Input::Tick);
+    Ok(())
+}
+
+/// Runs until `length` is over, a signal comes, HAProxy is gone, or `on_beat` has enough; it is called after
+/// each look with what has happened since the last. A last, full look is taken before it returns.
+///
+/// # Errors
+/// What the source or `on_beat` can't go on after.
+pub async fn drive(
+    source: &mut dyn Source,
+    engine: &mut Engine,
+    signals: &mut Signals,
+    length: Option<Duration>,
+    mut on_beat: impl FnMut(&Engine, Vec<Event>) -> Result<ControlFlow<()>, Problem>,
+) -> Result<Stop, Problem> {
+    let end = length.map(|length| Instant::now() + length);
+    let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let stop = loop {
+        let elapsed = async {
+            match end {
+                Some(end) => tokio::time::sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = signals.any() => break Stop::Signalled,
+            () = elapsed => break Stop::Elapsed,
+            _ = beat.tick() => {}
+        }
+        look(source, engine, Depth::Routine)?;
+        let events = engine.events();
+        if on_beat(engine, events)?.is_break() {
+            break Stop::OutputGone;
+        }
+        if source.pids().is_empty() {
+            break Stop::HaproxyGone;
+        }
+    };
+    look(source, engine, Depth::Full)?;
+    if stop != Stop::OutputGone {
+        let events = engine.events();
+        let _ = on_beat(engine, events)?;
+    }
+    Ok(stop)
+}

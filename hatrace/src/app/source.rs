@@ -1,0 +1,192 @@
+//! From what was asked to a source that watches it: traced where that can be had, polled where not, said which and why.
+
+use hatrace_core::{Engine, Settings};
+
+use super::clock;
+use crate::cli::{ModeChoice, Target as Wanted, WatchOptions};
+use crate::error::Problem;
+use crate::kernel::{LoadError, LoadOptions, Traced};
+use crate::polled::Polled;
+use crate::port::{Context, Mode, Source};
+use crate::target::{Target, haproxy_version};
+use crate::view::out::Words;
+
+/// Lives the engine keeps at most: what lingers beyond that is counted, not listed.
+const MAX_LIVES: usize = 200_000;
+const RING_BYTES: u32 = 4 << 20;
+/// Slots of the kernel half's table: at least for a small HAProxy, at most 37 MB.
+const SLOTS: std::ops::RangeInclusive<usize> = (1 << 14)..=(1 << 19);
+
+/// A source, an engine for it, and what views must know of both.
+pub(super) struct Watch {
+    pub(super) source: Box<dyn Source>,
+    pub(super) engine: Engine,
+    pub(super) context: Context,
+}
+
+/// The target that was named, or found.
+pub(super) fn resolve(wanted: &Wanted) -> Result<Target, Problem> {
+    Target::resolve(wanted.pids.as_deref().unwrap_or_default(), wanted.pids.is_some())
+}
+
+impl Watch {
+    /// Finds the target and begins to watch it.
+    pub(super) fn begin(options: &WatchOptions, words: Words) -> Result<Self, Problem> {
+        let target = resolve(&options.target)?;
+        Self::of(target, options, words)
+    }
+
+    /// Begins to watch a target.
+    pub(super) fn of(target: Target, options: &WatchOptions, words: Words) -> Result<Self, Problem> {
+        let mut context = context_of(&target, options);
+        let (source, mode) = source(target, options, words)?;
+        context.mode = mode;
+        let polled = matches!(context.mode, Mode::Polled { .. });
+        let settings = Settings {
+            min: options.min,
+            max_lives: MAX_LIVES,
+            polled,
+        };
+        let engine = Engine::new(settings, context.started_mono);
+        Ok(Self {
+            source,
+            engine,
+            context,
+        })
+    }
+
+    /// Begins to watch by polls alone: for a snapshot at once.
+    pub(super) fn polled(options: &WatchOptions) -> Result<Self, Problem> {
+        let target = resolve(&options.target)?;
+        readable(&target)?;
+        let mut context = context_of(&target, options);
+        context.mode = Mode::Polled { why: None };
+        let settings = Settings {
+            min: options.min,
+            max_lives: MAX_LIVES,
+            polled: true,
+        };
+        let engine = Engine::new(settings, context.started_mono);
+        let source = Box::new(Polled::new(target, options.interval));
+        Ok(Self {
+            source,
+            engine,
+            context,
+        })
+    }
+}
+
+fn context_of(target: &Target, options: &WatchOptions) -> Context {
+    let worker = target
+        .processes()
+        .find(|process| !target.is_master(process.pid))
+        .or_else(|| target.processes().next());
+    Context {
+        pids: target.pids(),
+        master: target.master(),
+        haproxy_version: worker.and_then(haproxy_version),
+        mode: Mode::Polled { why: None },
+        started_at: jiff::Timestamp::now(),
+        started_mono: clock::now(),
+        sweep_interval: options.interval,
+        min: options.min,
+    }
+}
+
+fn source(target: Target, options: &WatchOptions, words: Words) -> Result<(Box<dyn Source>, Mode), Problem> {
+    let why = match options.mode {
+        ModeChoice::Polled => None,
+        ModeChoice::Auto | ModeChoice::Traced => {
+            match Traced::start(&load_options(&target, options), target.clone(), options.interval) {
+                Ok(traced) => {
+                    let mode = Mode::Traced {
+                        exact_timewaits: traced.exact_timewaits(),
+                    };
+                    return Ok((Box::new(traced), mode));
+                }
+                Err(error) => {
+                    let problem = explain(&error, &target);
+                    // Every transition can't be polled, and what can't be read can't be polled either.
+                    if options.mode == ModeChoice::Traced || options.all || readable(&target).is_err() {
+                        return Err(problem);
+                    }
+                    words.warn(&problem);
+                    words.say(format!(
+                        "going on with sock_diag sweeps, {} ms apart",
+                        options.interval.as_millis()
+                    ));
+                    Some(error.to_string())
+                }
+            }
+        }
+    };
+    readable(&target)?;
+    Ok((
+        Box::new(Polled::new(target, options.interval)),
+        Mode::Polled { why },
+    ))
+}
+
+fn load_options(target: &Target, options: &WatchOptions) -> LoadOptions {
+    LoadOptions {
+        min: options.min,
+        everything: options.all,
+        comm: target.comm(),
+        slots: slots(target),
+        ring_bytes: RING_BYTES,
+    }
+}
+
+/// As many slots as HAProxy may have files, twice over: a table that is half empty has no full buckets. The environment variable is for tests.
+fn slots(target: &Target) -> usize {
+    if let Some(slots) = std::env::var("HATRACE_TABLE_SLOTS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
+        return slots;
+    }
+    let files: u64 = target
+        .processes()
+        .filter_map(|process| process.file_limit())
+        .sum();
+    usize::try_from(files.saturating_mul(2))
+        .unwrap_or(usize::MAX)
+        .clamp(*SLOTS.start(), *SLOTS.end())
+}
+
+fn sudo(target: &Target) -> String {
+    let pids: Vec<String> = target.pids().iter().map(ToString::to_string).collect();
+    format!("sudo hatrace --pid {}", pids.join(" "))
+}
+
+/// Why the kernel half isn't there, and what to do.
+fn explain(error: &LoadError, target: &Target) -> Problem {
+    match error {
+        LoadError::NotPermitted => {
+            Problem::cannot("loading eBPF needs root (or CAP_BPF + CAP_PERFMON + CAP_SYS_PTRACE)")
+                .remedy(sudo(target))
+        }
+        LoadError::NoBtf { .. } => Problem::cannot(error.to_string())
+            .remedy("a kernel with CONFIG_DEBUG_INFO_BTF=y, Linux 5.12 or newer")
+            .remedy("hatrace --mode polled: sock_diag sweeps, no eBPF"),
+        LoadError::NoField(_) | LoadError::Refused { .. } => Problem::cannot(error.to_string())
+            .remedy("hatrace doctor: what this kernel allows")
+            .remedy("hatrace --mode polled: sock_diag sweeps, no eBPF"),
+    }
+}
+
+/// Whether HAProxy's files can be read: without them no socket can be told to be HAProxy's.
+fn readable(target: &Target) -> Result<(), Problem> {
+    for process in target.processes() {
+        if let Err(error) = std::fs::read_dir(format!("/proc/{}/fd", process.pid))
+            && error.kind() == std::io::ErrorKind::PermissionDenied
+        {
+            return Err(Problem::cannot(format!(
+                "HAProxy's open files (/proc/{}/fd) can't be read: that needs root (or CAP_SYS_PTRACE)",
+                process.pid
+            ))
+            .remedy(sudo(target)));
+        }
+    }
+    Ok(())
+}

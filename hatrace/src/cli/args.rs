@@ -1,0 +1,204 @@
+//! The command line as clap reads it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use hatrace_core::sock::Side;
+use hatrace_core::tcp::TcpState;
+
+use super::{help, value};
+use crate::view::select::Prefix;
+
+/// Which HAProxy connections are stuck in FIN_WAIT2 or CLOSE_WAIT, for how long, and who must close them
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "hatrace",
+    bin_name = "hatrace",
+    version,
+    subcommand_precedence_over_arg = true,
+    disable_help_subcommand = true,
+    after_help = help::TOP,
+    max_term_width = 110
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub common: CommonArgs,
+    #[command(flatten)]
+    pub trace: TraceArgs,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print a line for each socket that leaves or lingers in a state (the default)
+    #[command(after_help = help::TRACE)]
+    Trace(TraceArgs),
+    /// Watch, then report: histograms, the oldest sockets, the peers, one line to paste
+    #[command(after_help = help::REPORT)]
+    Report(ReportArgs),
+    /// List the sockets that are stuck now, oldest first
+    #[command(after_help = help::STUCK)]
+    Stuck(StuckArgs),
+    /// Say what this host allows, what it costs to lack, and the remedy
+    Doctor,
+    /// Trace a HAProxy of hatrace's own, with a peer that leaks
+    Demo(DemoArgs),
+    /// Attach programs that do nothing: the floor that the overhead is measured against
+    #[command(hide = true)]
+    BenchEmpty(BenchArgs),
+}
+
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct CommonArgs {
+    /// HAProxy's processes, worker or master, as `pidof` prints them; without it they are looked for
+    #[arg(short, long, value_name = "PID", num_args = 0.., action = ArgAction::Append, global = true, help_heading = "Target")]
+    pub pid: Option<Vec<String>>,
+    /// text, or json: one object, schema 1 [default: text]
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "FORMAT",
+        global = true,
+        help_heading = "Output"
+    )]
+    pub format: Option<FormatArg>,
+    /// The same as --format json
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+    /// Write to a file instead of stdout
+    #[arg(short, long, value_name = "FILE", global = true, help_heading = "Output")]
+    pub output: Option<PathBuf>,
+    /// When to colour: auto, always, never [default: auto]
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "WHEN",
+        global = true,
+        help_heading = "Output"
+    )]
+    pub color: Option<ColorArg>,
+    /// The same as --color never
+    #[arg(long, global = true, help_heading = "Output")]
+    pub no_color: bool,
+    /// No words on stderr but errors
+    #[arg(short, long, global = true, help_heading = "Output")]
+    pub quiet: bool,
+    /// More words on stderr; twice: even more
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Output")]
+    pub verbose: u8,
+}
+
+/// How sockets are observed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(super) struct SourceArgs {
+    /// What counts as lingering [default: 1s]
+    #[arg(short, long, value_name = "DUR", value_parser = value::duration)]
+    pub min: Option<Duration>,
+    /// traced: by eBPF; polled: by looking again and again; auto: traced where that can be had [default: auto]
+    #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true)]
+    pub mode: Option<ModeArg>,
+}
+
+/// For how long, and how often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(super) struct WatchArgs {
+    /// Stop after this long [default: at Ctrl-C]
+    #[arg(short, long, value_name = "DUR", value_parser = value::some_duration)]
+    pub duration: Option<Duration>,
+    /// Time between two sweeps of the sockets, 100ms to 60s [default: 1s]
+    #[arg(long, value_name = "DUR", value_parser = value::interval)]
+    pub interval: Option<Duration>,
+}
+
+/// Which sockets are shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Filter")]
+pub(super) struct SelectArgs {
+    /// Only sockets in this state, as the kernel or ss writes it: FIN_WAIT2, fin-wait-2; repeatable
+    #[arg(long, value_name = "STATE", value_parser = value::state, value_delimiter = ',')]
+    pub state: Vec<TcpState>,
+    /// Only sockets on this side of HAProxy: client, server, control, unknown; repeatable
+    #[arg(long, value_name = "SIDE", value_parser = value::side, value_delimiter = ',')]
+    pub side: Vec<Side>,
+    /// Only sockets with this peer: an address or a prefix, 10.0.0.0/8; repeatable
+    #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    pub peer: Vec<Prefix>,
+    /// Only sockets known to be at least this long in their state
+    #[arg(long, value_name = "DUR", value_parser = value::duration)]
+    pub older: Option<Duration>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(super) struct TraceArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub watch: WatchArgs,
+    /// Every transition of every socket
+    #[arg(short, long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub select: SelectArgs,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(super) struct ReportArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub watch: WatchArgs,
+    /// How many lingering sockets to list, or `all` [default: 10, in JSON 10000]
+    #[arg(short = 'n', long, value_name = "LIMIT", value_parser = value::rows)]
+    pub rows: Option<usize>,
+    #[command(flatten)]
+    pub select: SelectArgs,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(super) struct StuckArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// How many sockets to list, or `all` [default: all, in JSON 10000]
+    #[arg(short = 'n', long, value_name = "LIMIT", value_parser = value::rows)]
+    pub rows: Option<usize>,
+    #[command(flatten)]
+    pub select: SelectArgs,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(super) struct DemoArgs {
+    /// How long it runs [default: 25s]
+    #[arg(short, long, value_name = "DUR", value_parser = value::some_duration)]
+    pub duration: Option<Duration>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(super) struct BenchArgs {
+    /// Stop after this long [default: at Ctrl-C]
+    #[arg(short, long, value_name = "DUR", value_parser = value::some_duration)]
+    pub duration: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ModeArg {
+    Auto,
+    Traced,
+    Polled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FormatArg {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorArg {
+    Auto,
+    Always,
+    Never,
+}

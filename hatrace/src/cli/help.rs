@@ -1,0 +1,44 @@
+//! The longer help texts.
+
+/// Below the options of `hatrace --help`.
+pub(super) const TOP: &str = "\
+Examples:
+  sudo hatrace --pid $(pidof haproxy)     follow; Ctrl-C shows the summary
+  sudo hatrace stuck                      what is stuck right now
+  sudo hatrace report -d 60               watch a minute, then report
+  sudo hatrace stuck --state CLOSE_WAIT --older 5m --json
+  sudo hatrace doctor                     what this host allows
+  sudo hatrace demo                       see it work on a HAProxy of its own
+
+Without a command, hatrace traces: a line for each socket that leaves or lingers in a state.
+Durations: 500ms, 2s, 5m, 1h30m; a bare number is seconds.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 this host or target can't.";
+
+/// Below `trace --help`.
+pub(super) const TRACE: &str = "\
+A line says that a socket left a state (`->`) after HELD, or that it is still there (`..`).
+Only states held for --min or longer are shown; -a shows every transition.
+
+Examples:
+  sudo hatrace trace -m 5s                only what is held for 5 s or longer
+  sudo hatrace trace -a -d 10             every transition, for 10 s
+  sudo hatrace trace --json | jq .        a JSON object a line";
+
+/// Below `report --help`.
+pub(super) const REPORT: &str = "\
+The last line is made to be pasted into an incident channel.
+
+Examples:
+  sudo hatrace report -d 60               watch a minute, then report
+  sudo hatrace report                     watch until Ctrl-C
+  sudo hatrace report -d 5m --json -o report.json";
+
+/// Below `stuck --help`.
+pub(super) const STUCK: &str = "\
+Ages of sockets older than hatrace are what the kernel's own timestamps allow: ≥3h02m, 2m04s..5m10s.
+CLOCK is the kernel timer that will end the socket: with `none`, only HAProxy or the peer can.
+
+Examples:
+  sudo hatrace stuck --older 5m
+  sudo hatrace stuck --peer 10.0.0.0/8 --state FIN_WAIT2
+  sudo hatrace stuck | awk '$3 == \"CLOSE_WAIT\" { print $8 }'   the fds, for HAProxy's `show fd`";

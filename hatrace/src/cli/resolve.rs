@@ -1,0 +1,347 @@
+//! From what clap read to what is to be done: defaults filled in, combinations that make no sense refused.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::args::{
+    Args, ColorArg, Command, CommonArgs, FormatArg, ModeArg, SelectArgs, SourceArgs, TraceArgs, WatchArgs,
+};
+use crate::error::Problem;
+use crate::view::out::{ColorChoice, Format, OutputOptions};
+use crate::view::select::Selection;
+
+/// What counts as lingering, where nothing else is asked for.
+const MIN: Duration = Duration::from_secs(1);
+/// The time between sweeps.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long the demo runs: its slowest leak ends after 6 s, and a few of them are wanted.
+const DEMO: Duration = Duration::from_secs(25);
+/// Sockets in a JSON document.
+const JSON_ROWS: usize = 10_000;
+/// Sockets in a report that is read.
+const REPORT_ROWS: usize = 10;
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Invocation {
+    /// Print a line for each event, then the summary.
+    Trace(WatchOptions),
+    /// Watch, then report.
+    Report(WatchOptions),
+    /// List what is stuck now.
+    Stuck(WatchOptions),
+    /// Examine this host.
+    Doctor(DoctorOptions),
+    /// Trace a HAProxy of our own.
+    Demo(DemoOptions),
+    /// Attach programs that do nothing.
+    BenchEmpty(BenchOptions),
+}
+
+/// Whose sockets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// What `--pid` was given, word by word as given: `12`, `12 34`, `12,34`, or nothing at all, as `$(pidof haproxy)`
+    /// leaves where no HAProxy runs. `None`: no `--pid`, so they are to be found.
+    pub pids: Option<Vec<String>>,
+}
+
+/// How sockets are to be observed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ModeChoice {
+    /// Traced where that can be had, else polled.
+    #[default]
+    Auto,
+    /// Traced, or fail.
+    Traced,
+    /// Polled.
+    Polled,
+}
+
+/// What `trace`, `report` and `stuck` are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchOptions {
+    /// Whose sockets.
+    pub target: Target,
+    /// How.
+    pub mode: ModeChoice,
+    /// What counts as lingering.
+    pub min: Duration,
+    /// For how long; `None`: until Ctrl-C. `stuck` is at once.
+    pub duration: Option<Duration>,
+    /// The time between sweeps.
+    pub interval: Duration,
+    /// Every transition: `trace` only.
+    pub all: bool,
+    /// How many sockets to list.
+    pub rows: usize,
+    /// Which sockets to show.
+    pub selection: Selection,
+    /// Where to and as what.
+    pub output: OutputOptions,
+}
+
+/// What `doctor` is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoctorOptions {
+    /// Which HAProxy to look at.
+    pub target: Target,
+    /// Where to and as what.
+    pub output: OutputOptions,
+}
+
+/// What `demo` is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DemoOptions {
+    /// How long it runs.
+    pub duration: Duration,
+    /// Where to and as what.
+    pub output: OutputOptions,
+}
+
+/// What `bench-empty` is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BenchOptions {
+    /// Whose sockets.
+    pub target: Target,
+    /// For how long; `None`: until Ctrl-C.
+    pub duration: Option<Duration>,
+    /// Where to and as what.
+    pub output: OutputOptions,
+}
+
+/// Resolves what was read.
+///
+/// # Errors
+/// A combination that makes no sense.
+pub(super) fn resolve(args: Args) -> Result<Invocation, Problem> {
+    let output = output(&args.common)?;
+    let target = target(args.common.pid)?;
+    // Options of a command may stand before it: `hatrace -d 60 report`.
+    let before = args.trace;
+    match args.command {
+        None => trace(before, target, output),
+        Some(Command::Trace(own)) => {
+            let merged = TraceArgs {
+                source: either_source(own.source, before.source),
+                watch: either_watch(own.watch, before.watch),
+                all: own.all || before.all,
+                select: both(own.select, before.select),
+            };
+            trace(merged, target, output)
+        }
+        Some(Command::Report(own)) => {
+            refuse(before.all, "-a/--all", "report")?;
+            let rows = own.rows.unwrap_or(match output.format {
+                Format::Text => REPORT_ROWS,
+                Format::Json => JSON_ROWS,
+            });
+            let watch = either_watch(own.watch, before.watch);
+            let asked = Asked {
+                source: either_source(own.source, before.source),
+                watch,
+                select: both(own.select, before.select),
+            };
+            asked.options(target, rows, output).map(Invocation::Report)
+        }
+        Some(Command::Stuck(own)) => {
+            refuse(before.all, "-a/--all", "stuck")?;
+            refuse(before.watch.duration.is_some(), "-d/--duration", "stuck")?;
+            refuse(before.watch.interval.is_some(), "--interval", "stuck")?;
+            let rows = own.rows.unwrap_or(match output.format {
+                Format::Text => usize::MAX,
+                Format::Json => JSON_ROWS,
+            });
+            let asked = Asked {
+                source: either_source(own.source, before.source),
+                watch: WatchArgs::default(),
+                select: both(own.select, before.select),
+            };
+            asked.options(target, rows, output).map(Invocation::Stuck)
+        }
+        Some(Command::Doctor) => {
+            refuse(before != TraceArgs::default(), "the options before it", "doctor")?;
+            Ok(Invocation::Doctor(DoctorOptions { target, output }))
+        }
+        Some(Command::Demo(own)) => {
+            refuse(
+                target.pids.is_some(),
+                "--pid (it starts a HAProxy of its own)",
+                "demo",
+            )?;
+            let duration = own.duration.or(before.watch.duration);
+            let rest = without_duration(before);
+            refuse(rest != TraceArgs::default(), "the options before it", "demo")?;
+            Ok(Invocation::Demo(DemoOptions {
+                duration: duration.unwrap_or(DEMO),
+                output,
+            }))
+        }
+        Some(Command::BenchEmpty(own)) => {
+            let duration = own.duration.or(before.watch.duration);
+            let rest = without_duration(before);
+            refuse(
+                rest != TraceArgs::default(),
+                "the options before it",
+                "bench-empty",
+            )?;
+            Ok(Invocation::BenchEmpty(BenchOptions {
+                target,
+                duration,
+                output,
+            }))
+        }
+    }
+}
+
+/// `--pid` takes what follows, so a mistyped command ends up among the pids.
+fn target(pids: Option<Vec<String>>) -> Result<Target, Problem> {
+    let words = pids
+        .iter()
+        .flatten()
+        .flat_map(|given| given.split(|c: char| c == ',' || c.is_whitespace()));
+    for word in words.filter(|word| !word.is_empty()) {
+        if word.parse::<u32>().is_err() {
+            return Err(Problem::usage(format!(
+                "--pid was given `{word}`, which is neither a pid nor a command"
+            ))
+            .remedy("hatrace --pid $(pidof haproxy)")
+            .remedy("hatrace --help, for the commands"));
+        }
+    }
+    Ok(Target { pids })
+}
+
+fn trace(args: TraceArgs, target: Target, output: OutputOptions) -> Result<Invocation, Problem> {
+    if args.all && args.source.mode == Some(ModeArg::Polled) {
+        return Err(
+            Problem::usage("-a shows every transition, and polls don't see transitions")
+                .remedy("leave out --mode polled, or -a"),
+        );
+    }
+    let all = args.all;
+    let asked = Asked {
+        source: args.source,
+        watch: args.watch,
+        select: args.select,
+    };
+    let options = asked.options(target, JSON_ROWS, output)?;
+    Ok(Invocation::Trace(WatchOptions { all, ..options }))
+}
+
+/// What the three watching commands have in common.
+struct Asked {
+    source: SourceArgs,
+    watch: WatchArgs,
+    select: SelectArgs,
+}
+
+impl Asked {
+    fn options(self, target: Target, rows: usize, output: OutputOptions) -> Result<WatchOptions, Problem> {
+        let older = self.select.older;
+        let min = match (self.source.min, older) {
+            (Some(min), Some(older)) if older < min => {
+                return Err(Problem::usage(
+                    "--older is shorter than --min, below which nothing counts as lingering",
+                )
+                .remedy("leave out one of the two"));
+            }
+            (Some(min), _) => min,
+            // Asked for what is older than 200 ms, what is that old has to count.
+            (None, Some(older)) => MIN.min(older),
+            (None, None) => MIN,
+        };
+        Ok(WatchOptions {
+            target,
+            mode: match self.source.mode {
+                None | Some(ModeArg::Auto) => ModeChoice::Auto,
+                Some(ModeArg::Traced) => ModeChoice::Traced,
+                Some(ModeArg::Polled) => ModeChoice::Polled,
+            },
+            min,
+            duration: self.watch.duration,
+            interval: self.watch.interval.unwrap_or(INTERVAL),
+            all: false,
+            rows,
+            selection: Selection {
+                states: self.select.state,
+                sides: self.select.side,
+                peers: self.select.peer,
+                older,
+            },
+            output,
+        })
+    }
+}
+
+fn output(common: &CommonArgs) -> Result<OutputOptions, Problem> {
+    let clash = |a: &str, b: &str| {
+        Err(Problem::usage(format!("{a} and {b} contradict each other")).remedy("give one of them"))
+    };
+    // Checked here and not by clap, whose conflicts don't see a global option on both sides of the command.
+    if common.json && common.format == Some(FormatArg::Text) {
+        return clash("--json", "--format text");
+    }
+    if common.no_color && matches!(common.color, Some(ColorArg::Always | ColorArg::Auto)) {
+        return clash("--no-color", "--color");
+    }
+    if common.quiet && common.verbose > 0 {
+        return clash("--quiet", "--verbose");
+    }
+    Ok(OutputOptions {
+        format: match (common.json, common.format) {
+            (true, _) | (_, Some(FormatArg::Json)) => Format::Json,
+            (false, None | Some(FormatArg::Text)) => Format::Text,
+        },
+        file: common.output.clone().filter(|path| path != Path::new("-")),
+        color: match (common.no_color, common.color) {
+            (true, _) | (_, Some(ColorArg::Never)) => ColorChoice::Never,
+            (false, Some(ColorArg::Always)) => ColorChoice::Always,
+            (false, None | Some(ColorArg::Auto)) => ColorChoice::Auto,
+        },
+        quiet: common.quiet,
+        verbose: common.verbose,
+    })
+}
+
+fn refuse(given: bool, what: &str, command: &str) -> Result<(), Problem> {
+    if given {
+        Err(Problem::usage(format!("{command} doesn't take {what}"))
+            .remedy(format!("hatrace {command} --help")))
+    } else {
+        Ok(())
+    }
+}
+
+fn either_source(own: SourceArgs, before: SourceArgs) -> SourceArgs {
+    SourceArgs {
+        min: own.min.or(before.min),
+        mode: own.mode.or(before.mode),
+    }
+}
+
+fn either_watch(own: WatchArgs, before: WatchArgs) -> WatchArgs {
+    WatchArgs {
+        duration: own.duration.or(before.duration),
+        interval: own.interval.or(before.interval),
+    }
+}
+
+fn both(own: SelectArgs, before: SelectArgs) -> SelectArgs {
+    SelectArgs {
+        state: [before.state, own.state].concat(),
+        side: [before.side, own.side].concat(),
+        peer: [before.peer, own.peer].concat(),
+        older: own.older.or(before.older),
+    }
+}
+
+fn without_duration(args: TraceArgs) -> TraceArgs {
+    TraceArgs {
+        watch: WatchArgs {
+            duration: None,
+            ..args.watch
+        },
+        ..args
+    }
+}

@@ -1,0 +1,242 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::CommandFactory;
+use hatrace_core::sock::Side;
+use hatrace_core::tcp::TcpState;
+
+use super::*;
+use crate::view::out::{ColorChoice, Format};
+
+fn read(line: &str) -> Result<Invocation, String> {
+    read_words(&line.split_whitespace().collect::<Vec<_>>())
+}
+
+fn read_words(words: &[&str]) -> Result<Invocation, String> {
+    let words = std::iter::once("hatrace").chain(words.iter().copied());
+    let args = args::Args::try_parse_from(words).map_err(|error| {
+        assert_eq!(error.exit_code(), 2, "{error}");
+        error.to_string()
+    })?;
+    resolve::resolve(args).map_err(|problem| {
+        assert_eq!(problem.exit, Exit::Usage);
+        problem.to_string()
+    })
+}
+
+fn watch(line: &str) -> WatchOptions {
+    options(read(line).unwrap())
+}
+
+fn options(invocation: Invocation) -> WatchOptions {
+    match invocation {
+        Invocation::Trace(options) | Invocation::Report(options) | Invocation::Stuck(options) => options,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn clap_finds_the_definition_sound() {
+    args::Args::command().debug_assert();
+}
+
+#[test]
+fn pids_in_every_spelling() {
+    let pids = |words: &[&str]| options(read_words(words).unwrap()).target.pids;
+    let some = |words: &[&str]| Some(words.iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert_eq!(pids(&["--pid", "12", "34"]), some(&["12", "34"]));
+    assert_eq!(pids(&["--pid", "12 34"]), some(&["12 34"]));
+    assert_eq!(pids(&["--pid", "12,34"]), some(&["12,34"]));
+    assert_eq!(pids(&["--pid=12"]), some(&["12"]));
+    assert_eq!(pids(&["-p12"]), some(&["12"]));
+    assert_eq!(pids(&["-p", "12", "-p", "34"]), some(&["12", "34"]));
+    assert_eq!(pids(&["--pid", "12", "34", "report"]), some(&["12", "34"]));
+    assert_eq!(pids(&["report", "--pid", "12", "34"]), some(&["12", "34"]));
+    assert_eq!(
+        pids(&["stuck", "--pid", "12", "34", "--older", "5m"]),
+        some(&["12", "34"])
+    );
+    assert_eq!(pids(&["--pid"]), some(&[]));
+    assert_eq!(pids(&["--pid", ""]), some(&[""]));
+    assert_eq!(pids(&["--pid", "report"]), some(&[]));
+    assert_eq!(pids(&["--pid", "-d", "5"]), some(&[]));
+    assert_eq!(pids(&["trace", "--pid"]), some(&[]));
+    assert_eq!(pids(&[]), None);
+}
+
+#[test]
+fn a_command_between_pids_is_a_command() {
+    assert!(matches!(read("--pid 12 34 report"), Ok(Invocation::Report(_))));
+    assert!(matches!(read("--pid 12 stuck"), Ok(Invocation::Stuck(_))));
+    assert!(matches!(read("--pid"), Ok(Invocation::Trace(_))));
+    assert!(matches!(read("--pid doctor"), Ok(Invocation::Doctor(_))));
+}
+
+#[test]
+fn defaults() {
+    let trace = watch("");
+    assert_eq!(trace, watch("trace"));
+    assert_eq!(trace.min, Duration::from_secs(1));
+    assert_eq!(trace.interval, Duration::from_secs(1));
+    assert_eq!(trace.duration, None);
+    assert_eq!(trace.mode, ModeChoice::Auto);
+    assert_eq!(trace.output, OutputOptions::default());
+    assert!(!trace.all && trace.selection.is_everything());
+    assert_eq!(watch("report").rows, 10);
+    assert_eq!(watch("report --json").rows, 10_000);
+    assert_eq!(watch("stuck").rows, usize::MAX);
+    assert_eq!(watch("stuck --json").rows, 10_000);
+    assert_eq!(watch("stuck -n 7").rows, 7);
+    assert_eq!(watch("report -n all").rows, usize::MAX);
+}
+
+#[test]
+fn options_of_a_command_may_stand_before_it() {
+    assert_eq!(
+        read("-d 60 -m 5s --mode polled --state FIN_WAIT2 report"),
+        read("report -d 1m --min 5 --mode polled --state fin-wait-2")
+    );
+    assert_eq!(watch("-d 60 report -d 5").duration, Some(Duration::from_secs(5)));
+    assert!(watch("-a trace").all && watch("trace --all").all && watch("-a").all);
+    assert!(
+        matches!(read("-d 5 demo"), Ok(Invocation::Demo(options)) if options.duration == Duration::from_secs(5))
+    );
+}
+
+#[test]
+fn filters() {
+    let selection = watch(
+        "stuck --state FIN_WAIT2 --state close-wait,LAST_ACK --side client --peer 10.0.0.0/8 --peer ::1 --older 5m",
+    )
+    .selection;
+    assert_eq!(
+        selection.states,
+        [TcpState::FinWait2, TcpState::CloseWait, TcpState::LastAck]
+    );
+    assert_eq!(selection.sides, [Side::Client]);
+    assert_eq!(
+        selection.peers,
+        ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]
+    );
+    assert_eq!(selection.older, Some(Duration::from_secs(300)));
+}
+
+#[test]
+fn what_is_younger_than_the_default_minimum_can_be_asked_for() {
+    assert_eq!(watch("stuck --older 200ms").min, Duration::from_millis(200));
+    assert_eq!(watch("stuck --older 5m").min, Duration::from_secs(1));
+    assert!(read("stuck --older 1s --min 2s").is_err());
+}
+
+#[test]
+fn output() {
+    let output = watch("report --json -o /tmp/x -q --no-color").output;
+    assert_eq!(output.format, Format::Json);
+    assert_eq!(output.file, Some(PathBuf::from("/tmp/x")));
+    assert_eq!(output.color, ColorChoice::Never);
+    assert!(output.quiet);
+    assert_eq!(watch("-vv").output.verbose, 2);
+    assert_eq!(watch("--format json --json").output.format, Format::Json);
+    assert_eq!(watch("-o -").output.file, None);
+    assert_eq!(watch("--json stuck").output.format, Format::Json);
+    assert_eq!(watch("--color always").output.color, ColorChoice::Always);
+}
+
+#[test]
+fn the_other_commands() {
+    assert!(
+        matches!(read("doctor --json"), Ok(Invocation::Doctor(options)) if options.output.format == Format::Json)
+    );
+    assert!(
+        matches!(read("demo"), Ok(Invocation::Demo(options)) if options.duration == Duration::from_secs(25))
+    );
+    assert!(
+        matches!(read("bench-empty -p 12 -d 5"), Ok(Invocation::BenchEmpty(options))
+        if options.duration == Some(Duration::from_secs(5)) && options.target.pids == Some(vec!["12".to_owned()]))
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    for line in [
+        "--nonsense",
+        "-x",
+        "nonsense",
+        "report nonsense",
+        "--pid 12 reprot",
+        "--pid -1",
+        "--pid haproxy",
+        "-m",
+        "-m soon",
+        "-d 0",
+        "-d -5",
+        "--interval 10ms",
+        "--interval 2m",
+        "--mode guess",
+        "--format xml",
+        "--color sometimes",
+        "--state TIME_WAIT",
+        "stuck --state FIN_WAIT3",
+        "stuck --side left",
+        "stuck --peer web1",
+        "stuck --peer 10.0.0.0/40",
+        "stuck -n some",
+        "stuck -d 5",
+        "stuck --interval 1s",
+        "stuck -a",
+        "-d 5 stuck",
+        "-a report",
+        "report -a",
+        "-m 2 doctor",
+        "doctor -d 5",
+        "demo --pid 12",
+        "-a demo",
+        "-a --mode polled",
+        "--json --format text",
+        "--json report --format text",
+        "--no-color --color always",
+        "-q -v",
+        "-o",
+    ] {
+        assert!(read(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn what_is_refused_says_what_to_do() {
+    assert_eq!(
+        read("-a report"),
+        Err("error: report doesn't take -a/--all\n  try: hatrace report --help".to_owned())
+    );
+    let error = read("stuck --peer web1").unwrap_err();
+    assert!(error.contains("10.0.0.0/8"), "{error}");
+    let error = read("--pid 12 reprot").unwrap_err();
+    assert!(
+        error.starts_with("error: --pid was given `reprot`, which is neither"),
+        "{error}"
+    );
+    let error = read("report --pid 12 --jsn").unwrap_err();
+    assert!(error.contains("--json"), "{error}");
+}
+
+#[test]
+fn help_names_the_commands_that_exist_and_no_other() {
+    let help = args::Args::command().render_help().to_string();
+    for command in ["trace", "report", "stuck", "doctor", "demo"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{help}");
+    }
+    assert!(!help.contains("bench-empty"), "{help}");
+    assert!(help.contains("Exit codes: 0 done"), "{help}");
+}
+
+#[test]
+fn exit_codes() {
+    let exit = |words: &[&str]| {
+        let words = std::iter::once("hatrace").chain(words.iter().copied());
+        parse_from(words.map(OsString::from)).map_err(|code| format!("{code:?}"))
+    };
+    assert_eq!(exit(&["--version"]), Err(format!("{:?}", ExitCode::SUCCESS)));
+    assert_eq!(exit(&["--nonsense"]), Err(format!("{:?}", ExitCode::from(2))));
+    assert_eq!(exit(&["-q", "-v"]), Err(format!("{:?}", ExitCode::from(2))));
+    assert!(exit(&["doctor"]).is_ok());
+}

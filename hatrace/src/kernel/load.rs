@@ -1,0 +1,382 @@
+//! Loading and attaching the kernel half: what this kernel allows, asked once, and no more taken than that.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::programs::{BtfTracePoint, FEntry, Iter};
+use aya::{Btf, Ebpf, EbpfLoader};
+use hatrace_common::names::{map, program};
+use hatrace_common::wire::Listener;
+
+use super::figures::Figures;
+use super::memory::{Ports, Table, Tgids};
+use super::{bpf, btf, offsets};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hatrace.bpf.o"));
+
+/// How the kernel half is to work.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// A span of at least this long makes a life worth a record.
+    pub min: Duration,
+    /// Every life and every transition is worth a record.
+    pub everything: bool,
+    /// HAProxy's process name (`/proc/PID/comm`).
+    pub comm: String,
+    /// Slots of the table of lives; rounded up to a power of two.
+    pub slots: usize,
+    /// Bytes of the ring; a power of two.
+    pub ring_bytes: u32,
+}
+
+/// Why the kernel half isn't there.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// No type information.
+    #[error("this kernel has no BTF ({path})")]
+    NoBtf {
+        /// Where it was looked for.
+        path: String,
+    },
+    /// A field that every kernel from 5.12 on has.
+    #[error("this kernel's BTF has no {0}")]
+    NoField(String),
+    /// Rights.
+    #[error("loading eBPF is not permitted")]
+    NotPermitted,
+    /// Anything else, in the kernel's words.
+    #[error("the kernel refused {what}: {why}")]
+    Refused {
+        /// What was being done.
+        what: String,
+        /// Its reason.
+        why: String,
+    },
+}
+
+/// The path of the kernel's BTF: overridable, so that its absence can be tested.
+#[must_use]
+pub fn btf_path() -> PathBuf {
+    std::env::var_os("HATRACE_BTF").map_or_else(|| PathBuf::from("/sys/kernel/btf/vmlinux"), PathBuf::from)
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+fn refused(what: &str, error: &(dyn std::error::Error + 'static)) -> LoadError {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>()
+            // EPERM is about rights; EACCES is the verifier's no.
+            && io.raw_os_error() == Some(libc::EPERM)
+        {
+            return LoadError::NotPermitted;
+        }
+        next = cause.source();
+    }
+    LoadError::Refused {
+        what: what.to_owned(),
+        why: chain(error),
+    }
+}
+
+/// The loaded kernel half. Dropping it detaches and unloads everything.
+pub struct Loaded {
+    ebpf: Ebpf,
+    /// Records.
+    pub ring: RingBuf<MapData>,
+    /// The table of lives.
+    pub table: Table,
+    /// Owned processes.
+    pub tgids: Tgids,
+    /// Listening ports.
+    pub ports: Ports,
+    /// Owned listeners.
+    pub listeners: HashMap<MapData, Key, u32>,
+    /// What the fd iterator is to do.
+    pub control: Array<MapData, u32>,
+    /// Counters and histograms.
+    pub figures: Figures,
+    /// Whether the end of a timewait is seen exactly.
+    pub exact_timewaits: bool,
+}
+
+/// [`Listener`], as aya wants a key.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Key(pub Listener);
+// SAFETY: integers, no padding.
+unsafe impl aya::Pod for Key {}
+
+/// The programs without which nothing is traced, and the tracepoint of each.
+const CORE: [(&str, &str); 7] = [
+    (program::SET_STATE, "inet_sock_set_state"),
+    (program::RECEIVE_RESET, "tcp_receive_reset"),
+    (program::SEND_RESET, "tcp_send_reset"),
+    (program::RETRANSMIT, "tcp_retransmit_skb"),
+    (program::FORK, "sched_process_fork"),
+    (program::EXEC, "sched_process_exec"),
+    (program::EXIT, "sched_process_exit"),
+];
+
+struct Prepared {
+    ebpf: Ebpf,
+    btf: Btf,
+    slots: usize,
+}
+
+fn prepare(options: &LoadOptions) -> Result<Prepared, LoadError> {
+    let path = btf_path();
+    let bytes = std::fs::read(&path).map_err(|_| LoadError::NoBtf {
+        path: path.display().to_string(),
+    })?;
+    let types = btf::Types::parse(&bytes).ok_or_else(|| LoadError::NoBtf {
+        path: path.display().to_string(),
+    })?;
+    let offsets = offsets::resolve(&types).map_err(LoadError::NoField)?;
+    let btf = Btf::parse(&bytes, aya::Endianness::default()).map_err(|error| refused("its BTF", &error))?;
+    let slots = options.slots.next_power_of_two().max(16);
+    let buckets = u32::try_from(slots / 8).unwrap_or(1 << 20);
+    let shift = 32 - buckets.ilog2();
+    let min_ns = u64::try_from(options.min.as_nanos()).unwrap_or(u64::MAX);
+    let everything = u32::from(options.everything);
+    let mut comm = [0u8; 16];
+    for (to, from) in comm.iter_mut().zip(options.comm.as_bytes().iter().take(15)) {
+        *to = *from;
+    }
+    let half = |at: usize| u64::from_le_bytes(comm[at..at + 8].try_into().unwrap_or_default());
+    let (low, high) = (half(0), half(8));
+    let mut loader = EbpfLoader::new();
+    loader
+        .btf(Some(&btf))
+        .map_max_entries(map::KEYS, buckets)
+        .map_max_entries(map::RECORDS, buckets * 8)
+        .map_max_entries(map::RING, options.ring_bytes)
+        .override_global("BUCKET_SHIFT", &shift, true)
+        .override_global("MIN_NS", &min_ns, true)
+        .override_global("EVERY_LIFE", &everything, true)
+        .override_global("EVERY_TRANSITION", &everything, true)
+        .override_global("COMM_LOW", &low, true)
+        .override_global("COMM_HIGH", &high, true);
+    for (global, offset) in &offsets {
+        loader.override_global(global, offset, true);
+    }
+    let ebpf = loader
+        .load(OBJECT)
+        .map_err(|error| refused("the kernel half's maps", &error))?;
+    Ok(Prepared { ebpf, btf, slots })
+}
+
+fn load_tracepoint(ebpf: &mut Ebpf, btf: &Btf, name: &str, tracepoint: &str) -> Result<(), LoadError> {
+    let what = format!("tp_btf/{tracepoint}");
+    let found = ebpf.program_mut(name).ok_or_else(|| missing(name))?;
+    let found: &mut BtfTracePoint = found.try_into().map_err(|error| refused(&what, &error))?;
+    found
+        .load(tracepoint, btf)
+        .map_err(|error| refused(&what, &error))
+}
+
+fn attach_tracepoint(ebpf: &mut Ebpf, name: &str) -> Result<(), LoadError> {
+    let found = ebpf.program_mut(name).ok_or_else(|| missing(name))?;
+    let found: &mut BtfTracePoint = found.try_into().map_err(|error| refused(name, &error))?;
+    found.attach().map(|_| ()).map_err(|error| refused(name, &error))
+}
+
+fn load_fentry(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), LoadError> {
+    let what = "fentry/tcp_twsk_destructor";
+    let found = ebpf
+        .program_mut(program::TIMEWAIT_END)
+        .ok_or_else(|| missing(what))?;
+    let found: &mut FEntry = found.try_into().map_err(|error| refused(what, &error))?;
+    found
+        .load("tcp_twsk_destructor", btf)
+        .map_err(|error| refused(what, &error))?;
+    found.attach().map(|_| ()).map_err(|error| refused(what, &error))
+}
+
+fn missing(name: &str) -> LoadError {
+    LoadError::Refused {
+        what: name.to_owned(),
+        why: "it isn't in the eBPF object".to_owned(),
+    }
+}
+
+fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, LoadError> {
+    ebpf.take_map(name).ok_or_else(|| missing(name))
+}
+
+fn fd_of(map: &Map) -> Option<BorrowedFd<'_>> {
+    match map {
+        Map::Array(data) => Some(data.fd().as_fd()),
+        _ => None,
+    }
+}
+
+impl Loaded {
+    /// Loads and attaches. Nothing is owned yet: until the agent says whose sockets are meant, every program leaves at once.
+    ///
+    /// # Errors
+    /// What this kernel, or our rights, don't allow.
+    pub fn load(options: &LoadOptions) -> Result<Self, LoadError> {
+        let Prepared { mut ebpf, btf, slots } = prepare(options)?;
+        for (name, tracepoint) in CORE {
+            load_tracepoint(&mut ebpf, &btf, name, tracepoint)?;
+        }
+        let what = "iter/task_file";
+        let files: &mut Iter = ebpf
+            .program_mut(program::FILES)
+            .ok_or_else(|| missing(what))?
+            .try_into()
+            .map_err(|error| refused(what, &error))?;
+        files
+            .load("task_file", &btf)
+            .map_err(|error| refused(what, &error))?;
+        for (name, _) in CORE {
+            attach_tracepoint(&mut ebpf, name)?;
+        }
+        let exact_timewaits = match load_fentry(&mut ebpf, &btf) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!("timewait ends are polled: {error}");
+                false
+            }
+        };
+        Self::with_maps(ebpf, slots, exact_timewaits)
+    }
+
+    fn with_maps(mut ebpf: Ebpf, slots: usize, exact_timewaits: bool) -> Result<Self, LoadError> {
+        let map_error = |name: &'static str| move |error: aya::maps::MapError| refused(name, &error);
+        let io_error = |name: &'static str| move |error: std::io::Error| refused(name, &error);
+        let (keys, records) = (take(&mut ebpf, map::KEYS)?, take(&mut ebpf, map::RECORDS)?);
+        let (tgids, ports) = (take(&mut ebpf, map::TGIDS)?, take(&mut ebpf, map::PORTS)?);
+        let fd = |map, name| fd_of(map).ok_or_else(|| missing(name));
+        let table = Table::new(fd(&keys, map::KEYS)?, fd(&records, map::RECORDS)?, slots)
+            .map_err(io_error(map::KEYS))?;
+        let tgids = Tgids::new(fd(&tgids, map::TGIDS)?).map_err(io_error(map::TGIDS))?;
+        let ports = Ports::new(fd(&ports, map::PORTS)?).map_err(io_error(map::PORTS))?;
+        let ring = RingBuf::try_from(take(&mut ebpf, map::RING)?).map_err(map_error(map::RING))?;
+        let listeners =
+            HashMap::try_from(take(&mut ebpf, map::LISTENERS)?).map_err(map_error(map::LISTENERS))?;
+        let control = Array::try_from(take(&mut ebpf, map::CONTROL)?).map_err(map_error(map::CONTROL))?;
+        let counts = PerCpuArray::try_from(take(&mut ebpf, map::COUNTS)?).map_err(map_error(map::COUNTS))?;
+        let dwell = PerCpuArray::try_from(take(&mut ebpf, map::DWELL)?).map_err(map_error(map::DWELL))?;
+        let figures = Figures::new(counts, dwell);
+        Ok(Self {
+            ebpf,
+            ring,
+            table,
+            tgids,
+            ports,
+            listeners,
+            control,
+            figures,
+            exact_timewaits,
+        })
+    }
+
+    /// The aya-log reader of the kernel half's rare words.
+    #[must_use]
+    pub fn logger(&mut self) -> Option<aya_log::EbpfLogger<&'static dyn log::Log>> {
+        aya_log::EbpfLogger::init(&mut self.ebpf).ok()
+    }
+
+    /// The fd iterator's program.
+    ///
+    /// # Errors
+    /// It isn't loaded.
+    pub fn files(&self) -> Result<BorrowedFd<'_>, LoadError> {
+        let found = self
+            .ebpf
+            .program(program::FILES)
+            .ok_or_else(|| missing(program::FILES))?;
+        let found: &Iter = found
+            .try_into()
+            .map_err(|error| refused(program::FILES, &error))?;
+        found
+            .fd()
+            .map(AsFd::as_fd)
+            .map_err(|error| refused(program::FILES, &error))
+    }
+
+    /// Runs that the kernel refused because the program was already running on that CPU, of the programs that keep lives.
+    #[must_use]
+    pub fn missed_runs(&self) -> u64 {
+        CORE.iter()
+            .filter_map(|(name, _)| {
+                let found: &BtfTracePoint = self.ebpf.program(name)?.try_into().ok()?;
+                bpf::program_figures(found.fd().ok()?.as_fd()).ok()
+            })
+            .map(|figures| figures.missed)
+            .sum()
+    }
+}
+
+/// What `doctor` wants to know of this kernel: can the core be loaded, can fentry.
+#[derive(Debug)]
+pub struct Probe {
+    /// The core programs and their maps.
+    pub core: Result<(), LoadError>,
+    /// The optional fentry program.
+    pub fentry: Result<(), LoadError>,
+}
+
+/// Loads everything once, and lets go of it.
+#[must_use]
+pub fn probe() -> Probe {
+    let options = LoadOptions {
+        min: Duration::from_secs(1),
+        everything: false,
+        comm: "haproxy".to_owned(),
+        slots: 64,
+        ring_bytes: 4096,
+    };
+    match Loaded::load(&options) {
+        Ok(loaded) if loaded.exact_timewaits => Probe {
+            core: Ok(()),
+            fentry: Ok(()),
+        },
+        Ok(_) => Probe {
+            core: Ok(()),
+            fentry: fentry_alone(&options),
+        },
+        Err(error) => Probe {
+            core: Err(error),
+            fentry: fentry_alone(&options),
+        },
+    }
+}
+
+fn fentry_alone(options: &LoadOptions) -> Result<(), LoadError> {
+    let Prepared { mut ebpf, btf, .. } = prepare(options)?;
+    load_fentry(&mut ebpf, &btf)
+}
+
+/// Empty programs on the hook of the busiest one: the floor of the bench. They run until the value is dropped.
+///
+/// # Errors
+/// As for [`Loaded::load`].
+pub fn load_empty() -> Result<Ebpf, LoadError> {
+    let options = LoadOptions {
+        min: Duration::from_secs(1),
+        everything: false,
+        comm: String::new(),
+        slots: 64,
+        ring_bytes: 4096,
+    };
+    let Prepared { mut ebpf, btf, .. } = prepare(&options)?;
+    load_tracepoint(&mut ebpf, &btf, program::EMPTY_SET_STATE, "inet_sock_set_state")?;
+    attach_tracepoint(&mut ebpf, program::EMPTY_SET_STATE)?;
+    Ok(ebpf)
+}

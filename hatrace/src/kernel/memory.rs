@@ -1,0 +1,162 @@
+//! Maps as memory: the kernel's table and the ownership arrays, read and written without a system call an entry.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use hatrace_common::wire::Life;
+
+/// A mapped array map.
+struct Mapped {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+// SAFETY: plain shared memory; every access goes through atomics or volatile reads.
+unsafe impl Send for Mapped {}
+
+impl Mapped {
+    fn new(map: BorrowedFd<'_>, length: usize) -> io::Result<Self> {
+        use rustix::mm::{MapFlags, ProtFlags, mmap};
+        let page = rustix::param::page_size();
+        let length = length.next_multiple_of(page);
+        // SAFETY: a fresh mapping of a map's memory; the kernel refuses lengths beyond it.
+        let start = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                length,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                map,
+                0,
+            )?
+        };
+        let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mmap gave a null address"))?;
+        Ok(Self { start, length })
+    }
+
+    /// # Safety
+    /// `index` items of `T` lie within the map, and `T` may be any bytes.
+    unsafe fn item<T>(&self, index: usize) -> NonNull<T> {
+        debug_assert!((index + 1) * size_of::<T>() <= self.length, "beyond the map");
+        // SAFETY: by the caller.
+        unsafe { self.start.cast::<T>().add(index) }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping, nobody holds a reference into it.
+        let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.length) };
+    }
+}
+
+/// The table of lives.
+pub struct Table {
+    keys: Mapped,
+    records: Mapped,
+    slots: usize,
+}
+
+impl Table {
+    /// Maps the two arrays of the table.
+    ///
+    /// # Errors
+    /// As mmap() says.
+    pub fn new(keys: BorrowedFd<'_>, records: BorrowedFd<'_>, slots: usize) -> io::Result<Self> {
+        Ok(Self {
+            keys: Mapped::new(keys, slots * 8)?,
+            records: Mapped::new(records, slots * size_of::<Life>())?,
+            slots,
+        })
+    }
+
+    fn key(&self, slot: usize) -> u64 {
+        // SAFETY: `slot` is below `slots`; the kernel writes the same word atomically.
+        unsafe { self.keys.item::<AtomicU64>(slot).as_ref() }.load(Ordering::Acquire)
+    }
+
+    fn record(&self, slot: usize) -> Life {
+        // SAFETY: `slot` is below `slots`; any bytes make a `Life`.
+        unsafe { self.records.item::<Life>(slot).as_ptr().read_volatile() }
+    }
+
+    /// Calls `visit` with each record in use. A record that is being written just now is read again until two
+    /// readings agree; one that doesn't settle is left for the next scan, half a state being worse than none.
+    pub fn scan(&self, mut visit: impl FnMut(&Life)) {
+        for slot in 0..self.slots {
+            let key = self.key(slot);
+            if key == 0 {
+                continue;
+            }
+            let mut life = self.record(slot);
+            for _ in 0..4 {
+                let again = self.record(slot);
+                if again == life && self.key(slot) == key {
+                    if life.cookie != 0 {
+                        visit(&life);
+                    }
+                    break;
+                }
+                life = again;
+            }
+        }
+    }
+
+    /// Slots in all.
+    #[must_use]
+    pub const fn slots(&self) -> usize {
+        self.slots
+    }
+}
+
+/// The bitmap of owned processes.
+pub struct Tgids(Mapped);
+
+impl Tgids {
+    /// Maps it.
+    ///
+    /// # Errors
+    /// As mmap() says.
+    pub fn new(map: BorrowedFd<'_>) -> io::Result<Self> {
+        Mapped::new(map, (1 << 16) * 8).map(Self)
+    }
+
+    fn word(&self, tgid: u32) -> Option<&AtomicU64> {
+        let index = (tgid >> 6) as usize;
+        // SAFETY: below the 2^16 words of the map.
+        (index < 1 << 16).then(|| unsafe { self.0.item::<AtomicU64>(index).as_ref() })
+    }
+
+    /// Makes a process HAProxy's, or takes it off.
+    pub fn set(&self, tgid: u32, owned: bool) {
+        let Some(word) = self.word(tgid) else { return };
+        let bit = 1 << (tgid & 63);
+        if owned {
+            word.fetch_or(bit, Ordering::AcqRel);
+        } else {
+            word.fetch_and(!bit, Ordering::AcqRel);
+        }
+    }
+}
+
+/// The array of listening ports.
+pub struct Ports(Mapped);
+
+impl Ports {
+    /// Maps it.
+    ///
+    /// # Errors
+    /// As mmap() says.
+    pub fn new(map: BorrowedFd<'_>) -> io::Result<Self> {
+        // Array values are rounded up to eight bytes each.
+        Mapped::new(map, 65536 * 8).map(Self)
+    }
+
+    /// Sets the answer for a port: see `hatrace_common::wire::port`.
+    pub fn set(&self, port: u16, answer: u32) {
+        // SAFETY: 65536 values, eight bytes apart, the word first.
+        unsafe { self.0.item::<AtomicU32>(usize::from(port) * 2).as_ref() }.store(answer, Ordering::Release);
+    }
+}

@@ -1,0 +1,118 @@
+//! Telling the kernel half which local addresses are HAProxy's listeners.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use hatrace_common::wire::{Listener, port};
+use hatrace_core::ids::Netns;
+use hatrace_core::sock::{Side, fold};
+
+use super::decode::side_number;
+use super::load::{Key, Loaded};
+
+/// The listeners the kernel half has been told of.
+#[derive(Default)]
+pub struct Told {
+    entries: BTreeMap<(Netns, SocketAddr), Side>,
+}
+
+impl Told {
+    /// Tells of one more listener; `false`: it is known already, with that side.
+    pub fn add(&mut self, loaded: &mut Loaded, netns: Netns, local: SocketAddr, side: Side) -> bool {
+        let local = fold(local);
+        if self.entries.insert((netns, local), side) == Some(side) {
+            return false;
+        }
+        let key = Key(wire_listener(netns, local));
+        if let Err(error) = loaded.listeners.insert(key, u32::from(side_number(side)), 0) {
+            tracing::warn!("listener {local} can't be told to the kernel half: {error}");
+        }
+        loaded.ports.set(local.port(), self.answer(local.port()));
+        true
+    }
+
+    /// Takes a listener back: somebody else listens there now.
+    pub fn remove(&mut self, loaded: &mut Loaded, netns: Netns, local: SocketAddr) {
+        let local = fold(local);
+        if self.entries.remove(&(netns, local)).is_some() {
+            let _ = loaded.listeners.remove(&Key(wire_listener(netns, local)));
+            loaded.ports.set(local.port(), self.answer(local.port()));
+        }
+    }
+
+    /// Every listener, with its side.
+    pub fn iter(&self) -> impl Iterator<Item = (Netns, SocketAddr, Side)> {
+        self.entries
+            .iter()
+            .map(|(&(netns, local), &side)| (netns, local, side))
+    }
+
+    /// The fast answer for a port: the namespace, where one wildcard listener of a frontend is all there is on it.
+    fn answer(&self, wanted: u16) -> u32 {
+        let on_port: BTreeSet<_> = self
+            .iter()
+            .filter(|(_, local, _)| local.port() == wanted)
+            .map(|(netns, local, side)| (netns, local.ip(), side))
+            .collect();
+        let mut on_port = on_port.into_iter();
+        match (on_port.next(), on_port.next()) {
+            (None, _) => port::NONE,
+            (Some((netns, ip, Side::Client)), None) if ip.is_unspecified() => netns.0,
+            _ => port::ASK,
+        }
+    }
+}
+
+/// The key of a listening address: the wildcard of either family is all zeros, IPv4 is mapped into IPv6.
+fn wire_listener(netns: Netns, local: SocketAddr) -> Listener {
+    let addr = match local.ip() {
+        ip if ip.is_unspecified() => [0; 16],
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    };
+    Listener {
+        netns: netns.0,
+        port: local.port(),
+        zero: 0,
+        addr,
+    }
+}
+
+/// The address of a listener that the kernel half has seen begin.
+pub fn address_of(listener: &Listener) -> SocketAddr {
+    fold(SocketAddr::new(IpAddr::V6(listener.addr.into()), listener.port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn keys_meet_the_children_they_are_for() {
+        assert_eq!(
+            wire_listener(Netns(1), addr("0.0.0.0:80")),
+            wire_listener(Netns(1), addr("[::]:80"))
+        );
+        let v4 = wire_listener(Netns(1), addr("10.0.0.1:80"));
+        assert_eq!(v4.addr[10..], [0xff, 0xff, 10, 0, 0, 1]);
+        assert_eq!(address_of(&v4), addr("10.0.0.1:80"));
+    }
+
+    #[test]
+    fn only_a_lone_wildcard_gets_the_fast_answer() {
+        let mut told = Told::default();
+        told.entries.insert((Netns(7), addr("[::]:80")), Side::Client);
+        told.entries.insert((Netns(7), addr("0.0.0.0:81")), Side::Client);
+        told.entries
+            .insert((Netns(7), addr("127.0.0.1:81")), Side::Client);
+        told.entries.insert((Netns(7), addr("0.0.0.0:82")), Side::Control);
+        assert_eq!(told.answer(80), 7);
+        assert_eq!(told.answer(81), port::ASK);
+        assert_eq!(told.answer(82), port::ASK);
+        assert_eq!(told.answer(83), port::NONE);
+    }
+}

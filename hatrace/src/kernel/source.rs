@@ -1,0 +1,370 @@
+//! The traced source: the kernel half's records, its table, and sweeps, as inputs for the engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hatrace_common::wire::{self, process};
+use hatrace_core::ids::{Cookie, Fd, Netns, Pid};
+use hatrace_core::input::{Counts, Gap, Input, Sweep};
+use hatrace_core::sock::{BySide, Claim, Side, SockRow};
+use hatrace_core::tcp::TcpState;
+use hatrace_core::time::Mono;
+
+use super::decode::{self, Decoded};
+use super::files::{Files, Held, Purpose};
+use super::load::{LoadError, LoadOptions, Loaded};
+use super::ports::{Told, address_of};
+use crate::error::Problem;
+use crate::port::{Depth, Source, Stamped};
+use crate::sockdiag::{DiagRow, Listeners, NetnsSocket, TIMEWAITS_LISTED, lingering_states, sock_row};
+use crate::target::Target;
+
+/// The table is read this often: how late a socket that lingers is noticed.
+const SCAN: Duration = Duration::from_millis(250);
+
+/// The kernel half at work.
+pub struct Traced {
+    loaded: Loaded,
+    logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
+    files: Files,
+    told: Told,
+    target: Target,
+    sockets: BTreeMap<Netns, NetnsSocket>,
+    unreachable: BTreeSet<Netns>,
+    sweep_interval: Duration,
+    min: Duration,
+    last_scan: Option<Mono>,
+    last_sweep: Option<Mono>,
+    /// Cookies of closing lives of which a sweep has told the addresses.
+    named: BTreeSet<Cookie>,
+    /// Closing lives older than half the minimum that no sweep has told of.
+    unnamed: bool,
+    /// A timewait may be waiting to be seen: handed over since the last sweep, or seen by it.
+    timewaits: bool,
+}
+
+impl Traced {
+    /// Loads the kernel half and takes the target over: attach first, then own, then adopt, so that nothing falls between.
+    ///
+    /// # Errors
+    /// What this kernel, or our rights, don't allow.
+    pub fn start(options: &LoadOptions, target: Target, sweep_interval: Duration) -> Result<Self, LoadError> {
+        let mut loaded = Loaded::load(options)?;
+        let logger = loaded.logger();
+        let mut this = Self {
+            loaded,
+            logger,
+            files: Files::default(),
+            told: Told::default(),
+            target,
+            sockets: BTreeMap::new(),
+            unreachable: BTreeSet::new(),
+            sweep_interval,
+            min: options.min,
+            last_scan: None,
+            last_sweep: None,
+            named: BTreeSet::new(),
+            unnamed: false,
+            timewaits: true,
+        };
+        // The first reading makes the processes HAProxy's and tells their listeners; the second adopts, knowing sides.
+        this.read_files(Purpose::Look)
+            .map_err(|error| LoadError::Refused {
+                what: "a reading of HAProxy's files".to_owned(),
+                why: error.to_string(),
+            })?;
+        Ok(this)
+    }
+
+    /// Whether ends of timewaits are exact.
+    #[must_use]
+    pub const fn exact_timewaits(&self) -> bool {
+        self.loaded.exact_timewaits
+    }
+
+    fn read_files(&mut self, purpose: Purpose) -> std::io::Result<Vec<Held>> {
+        let pids = self.target.pids();
+        let held = self.files.read(&mut self.loaded, &pids, purpose)?;
+        self.learn_listeners(&held);
+        Ok(held)
+    }
+
+    /// Listeners among what is held. One that only a master holds is HAProxy's own business: its CLI.
+    fn learn_listeners(&mut self, held: &[Held]) {
+        let mut sides: BTreeMap<(Netns, SocketAddr), Side> = BTreeMap::new();
+        for Held { pid, row } in held
+            .iter()
+            .filter(|held| held.row.state == TcpState::Listen.number())
+        {
+            let side = if self.target.is_master(*pid) {
+                Side::Control
+            } else {
+                Side::Client
+            };
+            let local = decode::endpoints(&row.ends).local;
+            let known = sides.entry((Netns(row.netns), local)).or_insert(side);
+            if side == Side::Client {
+                *known = Side::Client;
+            }
+        }
+        for ((netns, local), side) in sides {
+            self.told.add(&mut self.loaded, netns, local, side);
+        }
+    }
+
+    fn drain(&mut self, now: Mono, out: &mut Vec<Stamped>) {
+        while let Some(decoded) = self.loaded.ring.next().map(|item| decode::record(&item, now)) {
+            match decoded {
+                Decoded::Input(stamped) => {
+                    // Any end may be a handover; the sweep that follows settles it.
+                    self.timewaits |= matches!(stamped.1, Input::Ended(_));
+                    out.push(stamped);
+                }
+                Decoded::Listen(listen) => {
+                    let local = address_of(&listen.listener);
+                    self.told.add(
+                        &mut self.loaded,
+                        Netns(listen.listener.netns),
+                        local,
+                        Side::Client,
+                    );
+                }
+                Decoded::Process(told) => {
+                    match told.what {
+                        process::BORN => {
+                            if self.target.born(Pid(told.tgid)).is_none() {
+                                continue;
+                            }
+                        }
+                        _ => self.target.ended(Pid(told.tgid)),
+                    }
+                    out.push(decode::process_change(&told));
+                }
+            }
+        }
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
+    }
+
+    /// Tells the engine the whole table.
+    fn scan(&mut self, now: Mono, histograms: bool, out: &mut Vec<Stamped>) {
+        let mut open: BySide<u64> = BySide::default();
+        let mut closing = BTreeSet::new();
+        let (mut unnamed, mut steps) = (false, 0);
+        let (min, named) = (self.min, &self.named);
+        self.loaded.table.scan(|record| {
+            let side = decode::side(record.side);
+            steps += u64::from(record.steps);
+            if record.flags & wire::flag::ADOPTED == 0 {
+                open.set(side, open.get(side) + 1);
+            }
+            let lingers = TcpState::from_kernel(record.state).is_some_and(TcpState::lingers);
+            if !lingers {
+                return;
+            }
+            let Some(life) = decode::life(record, now) else {
+                return;
+            };
+            let since = life.current().map_or(now, |step| step.at.latest());
+            closing.insert(life.cookie);
+            unnamed |= !named.contains(&life.cookie) && (life.adopted || now.since(since) * 2 >= min);
+            out.push((now, Input::Open(life)));
+        });
+        out.push((now, Input::Scanned));
+        self.named.retain(|cookie| closing.contains(cookie));
+        self.unnamed = unnamed;
+        let mut counts: Counts = self.loaded.figures.read(histograms);
+        counts.open = open;
+        counts.transitions += steps;
+        counts.missed_runs = self.loaded.missed_runs();
+        out.push((now, Input::Counts(Box::new(counts))));
+        self.last_scan = Some(now);
+    }
+
+    /// The namespaces HAProxy's processes and sockets are in, each with a netlink socket where it could be entered.
+    fn enter_namespaces(&mut self, now: Mono, out: &mut Vec<Stamped>) {
+        for (pid, netns) in self
+            .target
+            .processes()
+            .filter_map(|process| Some((process.pid, process.netns()?)))
+        {
+            if let Some(socket) = self.sockets.get_mut(&netns) {
+                socket.seen_through(pid);
+                continue;
+            }
+            match NetnsSocket::of_process(pid) {
+                Ok(socket) => {
+                    self.sockets.insert(netns, socket);
+                }
+                Err(error) => {
+                    if self.unreachable.insert(netns) {
+                        out.push((
+                            now,
+                            Input::Gap(Gap::NetnsUnreachable {
+                                netns,
+                                why: error.to_string(),
+                            }),
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A sweep for timewaits and addresses; a full one looks at the fds as well, and adopts.
+    fn sweep(&mut self, now: Mono, fds: bool, out: &mut Vec<Stamped>) {
+        self.enter_namespaces(now, out);
+        let mut states = lingering_states();
+        let held = if fds {
+            self.held_by_cookie(now, out)
+        } else {
+            BTreeMap::new()
+        };
+        let crowd: u64 = self.sockets.values().filter_map(NetnsSocket::timewaits).sum();
+        if crowd < TIMEWAITS_LISTED {
+            states = states.with(TcpState::TimeWait);
+        }
+        let mut sweep = Sweep {
+            netns: Vec::new(),
+            states,
+            fds,
+            rows: Vec::new(),
+            timewait_overflow: None,
+            fin_timeout: Vec::new(),
+        };
+        let mut listeners = Listeners::default();
+        for (netns, local, side) in self.told.iter() {
+            listeners.add(netns, local, side);
+        }
+        let mut taken = BTreeSet::new();
+        for (netns, socket) in &mut self.sockets {
+            match socket.dump(states) {
+                Ok(rows) => {
+                    sweep.netns.push(*netns);
+                    for row in &rows {
+                        taken.insert(row.cookie);
+                        sweep
+                            .rows
+                            .push(Self::row(row, held.get(&row.cookie), &listeners, *netns));
+                    }
+                }
+                Err(error) => out.push((
+                    now,
+                    Input::Gap(Gap::SweepFailed {
+                        why: format!("sock_diag: {error}"),
+                    }),
+                )),
+            }
+            if let Some(more) = socket.timewait_overflow() {
+                sweep.timewait_overflow = Some(sweep.timewait_overflow.unwrap_or(0) + more);
+            }
+            sweep
+                .fin_timeout
+                .extend(socket.fin_timeout().map(|timeout| (*netns, timeout)));
+        }
+        // Held in a namespace that sock_diag couldn't look into: the fds alone tell of it.
+        for (cookie, held) in held.iter().filter(|(cookie, _)| !taken.contains(cookie)) {
+            sweep.rows.extend(Self::row_of_file(*cookie, held));
+        }
+        let has_timewaits = sweep
+            .rows
+            .iter()
+            .any(|row| row.timewait && row.state == TcpState::FinWait2);
+        self.timewaits = has_timewaits;
+        self.named.extend(
+            sweep
+                .rows
+                .iter()
+                .filter(|row| !row.timewait)
+                .map(|row| row.cookie),
+        );
+        self.unnamed = false;
+        self.last_sweep = Some(now);
+        out.push((now, Input::Sweep(Box::new(sweep))));
+    }
+
+    fn held_by_cookie(&mut self, now: Mono, out: &mut Vec<Stamped>) -> BTreeMap<Cookie, Held> {
+        match self.read_files(Purpose::Adopt) {
+            Ok(held) => held
+                .into_iter()
+                .filter(|held| held.row.cookie != 0)
+                .map(|held| (Cookie(held.row.cookie), held))
+                .collect(),
+            Err(error) => {
+                out.push((
+                    now,
+                    Input::Gap(Gap::SweepFailed {
+                        why: format!("reading HAProxy's files: {error}"),
+                    }),
+                ));
+                BTreeMap::new()
+            }
+        }
+    }
+
+    fn row(diag: &DiagRow, held: Option<&Held>, listeners: &Listeners, netns: Netns) -> SockRow {
+        let owner = held.map(|held| (held.pid, Fd(held.row.fd)));
+        let mut row = sock_row(diag, owner, listeners, netns);
+        if let Some(held) = held {
+            row.side = decode::side(held.row.side);
+        }
+        row
+    }
+
+    fn row_of_file(cookie: Cookie, held: &Held) -> Option<SockRow> {
+        let state = TcpState::from_kernel(held.row.state).filter(|state| state.lingers())?;
+        Some(SockRow {
+            cookie,
+            timewait: false,
+            state,
+            claim: Claim::Fd {
+                pid: held.pid,
+                fd: Fd(held.row.fd),
+            },
+            side: decode::side(held.row.side),
+            endpoints: decode::endpoints(&held.row.ends),
+            netns: Netns(held.row.netns),
+            inode: Some(held.row.inode),
+            orphaned: Some(false),
+            unread: 0,
+            unacked: 0,
+            retransmits: 0,
+            timer: hatrace_core::sock::Timer::None,
+            quiet: None,
+        })
+    }
+
+    fn due(last: Option<Mono>, now: Mono, interval: Duration) -> bool {
+        last.is_none_or(|last| now.since(last) >= interval)
+    }
+}
+
+impl Source for Traced {
+    fn look(&mut self, now: Mono, depth: Depth, out: &mut Vec<Stamped>) -> Result<(), Problem> {
+        let full = depth == Depth::Full || self.last_sweep.is_none();
+        self.drain(now, out);
+        let sweep_due = Self::due(self.last_sweep, now, self.sweep_interval);
+        if full && self.last_sweep.is_none() {
+            // Adoption before the first scan: what is older than hatrace is in the table by then.
+            let _ = self.held_by_cookie(now, out);
+        }
+        if full || Self::due(self.last_scan, now, SCAN) {
+            self.scan(now, full, out);
+        }
+        if full || sweep_due && (self.timewaits || self.unnamed) {
+            self.sweep(now, full || self.unnamed, out);
+        }
+        if sweep_due {
+            for change in self.target.refresh() {
+                out.push((now, Input::Process(change)));
+            }
+        }
+        Ok(())
+    }
+
+    fn pids(&self) -> Vec<Pid> {
+        self.target.pids()
+    }
+}

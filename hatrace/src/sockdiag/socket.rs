@@ -1,0 +1,231 @@
+//! A netlink socket in a network namespace, and what else must be read from inside of it.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hatrace_core::ids::{Netns, Pid};
+use hatrace_core::tcp::StateSet;
+
+use super::message::{DiagRow, More, answers, request};
+use crate::target::netns_of;
+
+/// Datagrams of a dump are at most this long.
+const BUFFER: usize = 256 << 10;
+/// A dump that doesn't come to an end is given up after this many datagrams: a million sockets take about twenty thousand.
+const DATAGRAMS: usize = 200_000;
+
+/// The sockets of one network namespace, on request.
+pub struct NetnsSocket {
+    netns: Netns,
+    socket: OwnedFd,
+    buffer: Vec<u8>,
+    /// A process whose `/proc/PID/net` shows this namespace.
+    process: Pid,
+    foreign: Option<PathBuf>,
+}
+
+/// Runs `inside` on a thread of its own in the namespace at `path`: entering one concerns a thread, and ours has others to see to.
+fn within<T: Send + 'static>(
+    path: &Path,
+    inside: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let file = std::fs::File::open(path)?;
+    let thread = std::thread::spawn(move || {
+        rustix::thread::move_into_link_name_space(
+            std::os::fd::AsFd::as_fd(&file),
+            Some(rustix::thread::LinkNameSpaceType::Network),
+        )?;
+        inside()
+    });
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other("the thread that entered the namespace failed")))
+}
+
+fn netlink() -> io::Result<OwnedFd> {
+    const NETLINK_SOCK_DIAG: libc::c_int = 4;
+    // SAFETY: no pointers.
+    let fd = unsafe {
+        libc::socket(
+            libc::AF_NETLINK,
+            libc::SOCK_RAW | libc::SOCK_CLOEXEC,
+            NETLINK_SOCK_DIAG,
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a descriptor the kernel has just made for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+impl NetnsSocket {
+    /// Opens a socket in the network namespace of `process`.
+    ///
+    /// # Errors
+    /// The process has gone, or its namespace can't be entered (CAP_SYS_ADMIN).
+    pub fn of_process(process: Pid) -> io::Result<Self> {
+        let path = PathBuf::from(format!("/proc/{process}/ns/net"));
+        let unknown = || io::Error::other(format!("{} can't be read", path.display()));
+        let netns = path.to_str().and_then(netns_of).ok_or_else(unknown)?;
+        let own = netns_of("/proc/self/ns/net") == Some(netns);
+        let foreign = (!own).then_some(path);
+        let socket = match &foreign {
+            Some(path) => within(path, netlink)?,
+            None => netlink()?,
+        };
+        Ok(Self {
+            netns,
+            socket,
+            buffer: vec![0; BUFFER],
+            process,
+            foreign,
+        })
+    }
+
+    /// Which namespace.
+    #[must_use]
+    pub const fn netns(&self) -> Netns {
+        self.netns
+    }
+
+    /// Another process whose `/proc` files show this namespace, when the first has gone.
+    pub const fn seen_through(&mut self, process: Pid) {
+        self.process = process;
+    }
+
+    /// All TCP sockets of the namespace in any of `states`, timewaits by their substate.
+    ///
+    /// # Errors
+    /// As the kernel says; `ENOENT`: it lacks tcp_diag.
+    pub fn dump(&mut self, states: StateSet) -> io::Result<Vec<DiagRow>> {
+        const TRIES: usize = 3;
+        let mut rows = Vec::new();
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let family = u8::try_from(family).unwrap_or(0);
+            let before = rows.len();
+            for attempt in 1..=TRIES {
+                rows.truncate(before);
+                let interrupted = self.dump_family(family, states, &mut rows)?;
+                if !interrupted || attempt == TRIES {
+                    break;
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    fn dump_family(&mut self, family: u8, states: StateSet, rows: &mut Vec<DiagRow>) -> io::Result<bool> {
+        let request = request(family, states);
+        // SAFETY: a live buffer and its length.
+        let sent = unsafe { libc::send(self.socket.as_raw_fd(), request.as_ptr().cast(), request.len(), 0) };
+        if sent < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let mut malformed = 0;
+        for _ in 0..DATAGRAMS {
+            // SAFETY: a live buffer and its length.
+            let length = unsafe {
+                libc::recv(
+                    self.socket.as_raw_fd(),
+                    self.buffer.as_mut_ptr().cast(),
+                    self.buffer.len(),
+                    0,
+                )
+            };
+            let Ok(length) = usize::try_from(length) else {
+                let error = io::Error::last_os_error();
+                if error.kind() == io::ErrorKind::Interrupted {
+                    continue;
+                }
+                return Err(error);
+            };
+            match answers(&self.buffer[..length], rows, &mut malformed) {
+                More::Yes if length > 0 => {}
+                More::Yes => return Err(io::Error::other("sock_diag ended early")),
+                More::Done { interrupted } => return Ok(interrupted),
+                More::Refused(errno) => return Err(io::Error::from_raw_os_error(errno)),
+            }
+        }
+        Err(io::Error::other("sock_diag doesn't come to an end"))
+    }
+
+    fn proc_net(&self, file: &str) -> Option<String> {
+        std::fs::read_to_string(format!("/proc/{}/net/{file}", self.process)).ok()
+    }
+
+    /// `TCPTimeWaitOverflow`: timewaits the kernel didn't make in this namespace, since boot.
+    #[must_use]
+    pub fn timewait_overflow(&self) -> Option<u64> {
+        netstat(&self.proc_net("netstat")?, "TcpExt:", "TCPTimeWaitOverflow")
+    }
+
+    /// How many timewaits there are in this namespace now.
+    #[must_use]
+    pub fn timewaits(&self) -> Option<u64> {
+        sockstat(&self.proc_net("sockstat")?, "tw")
+    }
+
+    /// `net.ipv4.tcp_fin_timeout` of this namespace. `/proc/sys/net` shows the reader's own, so a foreign one is read from inside.
+    #[must_use]
+    pub fn fin_timeout(&self) -> Option<Duration> {
+        let read = || std::fs::read_to_string("/proc/sys/net/ipv4/tcp_fin_timeout");
+        let text = match &self.foreign {
+            Some(path) => within(path, read).ok()?,
+            None => read().ok()?,
+        };
+        text.trim().parse().ok().map(Duration::from_secs)
+    }
+}
+
+/// A figure of `/proc/net/netstat`: a line of names, a line of values.
+fn netstat(text: &str, group: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter(|line| line.starts_with(group));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let at = names.split_whitespace().position(|found| found == name)?;
+    values.split_whitespace().nth(at)?.parse().ok()
+}
+
+/// A figure of the TCP line of `/proc/net/sockstat`.
+fn sockstat(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find(|line| line.starts_with("TCP:"))?;
+    let mut words = line.split_whitespace().skip_while(|word| *word != name);
+    words.nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_proc_net() {
+        let text = "TcpExt: SyncookiesSent TCPTimeWaitOverflow\nTcpExt: 3 77\nIpExt: X\nIpExt: 1\n";
+        assert_eq!(netstat(text, "TcpExt:", "TCPTimeWaitOverflow"), Some(77));
+        assert_eq!(netstat(text, "TcpExt:", "Nothing"), None);
+        assert_eq!(
+            sockstat(
+                "sockets: used 9\nTCP: inuse 5 orphan 0 tw 12 alloc 6 mem 1\n",
+                "tw"
+            ),
+            Some(12)
+        );
+    }
+
+    #[test]
+    fn a_listener_of_our_own_is_found() {
+        use hatrace_core::tcp::TcpState;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let local = listener.local_addr().expect("its address");
+        let mut socket = NetnsSocket::of_process(Pid(std::process::id())).expect("a netlink socket");
+        let rows = socket
+            .dump(StateSet::EMPTY.with(TcpState::Listen))
+            .expect("a dump");
+        assert!(
+            rows.iter().any(|row| row.endpoints.local == local),
+            "{local} is missing"
+        );
+        assert!(socket.fin_timeout().is_some());
+    }
+}

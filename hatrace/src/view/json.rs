@@ -1,0 +1,320 @@
+//! JSON, schema 1: one object for a whole view, or one a line for the stream.
+//!
+//! Keys are never renamed and never left out; what is not known is `null`. What later versions will tell has its
+//! key already: `proxy`, `server`, `session`, `pair` are `null`, `culprits` is empty. `clock` of a socket that HAProxy
+//! holds and no kernel timer runs on has `null` for everything, because HAProxy's timeouts are not read.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hatrace_core::event::{Event, Next};
+use hatrace_core::input::{ProcessChange, Transition};
+use hatrace_core::snapshot::{Dwell, Lingering, Notice, Percentiles, Snapshot};
+use hatrace_core::sock::{BySide, Side};
+use hatrace_core::time::{Age, Mono};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::page::Page;
+use super::{clock, units, words};
+use crate::port::{Context, Mode};
+
+/// The schema's version.
+pub const SCHEMA: u32 = 1;
+
+/// A whole view (`report`, `stuck`, `trace`'s summary) as one object on one line.
+///
+/// # Errors
+/// The writer's.
+pub fn write(
+    out: &mut dyn Write,
+    view: &str,
+    snapshot: &Snapshot,
+    context: &Context,
+    page: &Page,
+) -> io::Result<()> {
+    let wanted = page.selection.lingering(snapshot);
+    let cut = wanted.len().saturating_sub(page.rows);
+    let document = Document {
+        schema: SCHEMA,
+        view,
+        target: target(context),
+        window: json!({ "started_at": context.started_at.to_string(), "seconds": units::seconds(snapshot.watched) }),
+        totals: totals(snapshot),
+        selection: selection(page),
+        dwell: page.selection.dwell(snapshot).map(dwell).collect(),
+        lingering: wanted.into_iter().take(page.rows).map(lingering).collect(),
+        truncated: (cut > 0).then_some(cut),
+        culprits: [],
+        notices: snapshot.notices.iter().map(notice).collect(),
+        ended_processes: snapshot.ended_processes.iter().map(|pid| pid.0).collect(),
+    };
+    serde_json::to_writer(&mut *out, &document)?;
+    writeln!(out)
+}
+
+/// One event of the stream as one object on one line.
+///
+/// # Errors
+/// The writer's.
+pub fn event(out: &mut dyn Write, event: &Event, context: &Context) -> io::Result<()> {
+    let line = |at: Mono, name: &str| json!({ "schema": SCHEMA, "view": "trace", "event": name, "at": context.wall(at).to_string() });
+    let mut object = match event {
+        Event::Lingers { at, .. } => line(*at, "lingers"),
+        Event::Left { at, .. } => line(*at, "left"),
+        Event::Transition { at, .. } => line(*at, "transition"),
+        Event::Process { at, .. } => line(*at, "process"),
+    };
+    match event {
+        Event::Lingers { row, .. } => object["socket"] = json!(lingering(row)),
+        Event::Left { row, next, .. } => {
+            object["socket"] = json!(lingering(row));
+            object["next"] = json!({ "state": words::next(*next).0, "how": words::next_code(*next) });
+            if let Next::ProcessEnded(pid) = next {
+                object["next"]["pid"] = json!(pid.0);
+            }
+        }
+        Event::Transition {
+            transition: told,
+            held,
+            ..
+        } => object["transition"] = transition(told, *held),
+        Event::Process { change, .. } => {
+            object["process"] = match change {
+                ProcessChange::Born { pid, parent } => {
+                    json!({ "change": "born", "pid": pid.0, "parent": parent.0 })
+                }
+                ProcessChange::Ended { pid } => json!({ "change": "ended", "pid": pid.0, "parent": null }),
+            }
+        }
+    }
+    serde_json::to_writer(&mut *out, &object)?;
+    writeln!(out)
+}
+
+/// The document; its fields' order is the order of the keys.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: u32,
+    view: &'a str,
+    target: Value,
+    window: Value,
+    totals: Value,
+    selection: Value,
+    dwell: Vec<Value>,
+    lingering: Vec<Row>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<usize>,
+    culprits: [Value; 0],
+    notices: Vec<Value>,
+    ended_processes: Vec<u32>,
+}
+
+/// A lingering socket. There can be ten thousand: a structure, not a map.
+#[derive(Serialize)]
+struct Row {
+    cookie: String,
+    side: &'static str,
+    state: &'static str,
+    holder: &'static str,
+    age_s: f64,
+    age_bound: &'static str,
+    age_max_s: Option<f64>,
+    end: &'static str,
+    local: Option<SocketAddr>,
+    peer: Option<SocketAddr>,
+    netns: Option<u32>,
+    proxy: Option<&'static str>,
+    server: Option<&'static str>,
+    pid: Option<u32>,
+    fd: Option<u32>,
+    session: Option<&'static str>,
+    pair: Option<Value>,
+    unread_bytes: Option<u32>,
+    unacked_bytes: Option<u32>,
+    retransmits: u32,
+    first_fin: &'static str,
+    adopted: bool,
+    clock: Clock,
+}
+
+#[derive(Serialize)]
+struct Clock {
+    name: Option<&'static str>,
+    source: Option<&'static str>,
+    fires_in_s: Option<f64>,
+}
+
+fn lingering(row: &Lingering) -> Row {
+    let clock = clock::of(row);
+    Row {
+        cookie: row.cookie.to_string(),
+        side: row.side.name(),
+        state: row.state.name(),
+        holder: row.holder.name(),
+        age_s: units::seconds(row.age.at_least),
+        age_bound: row.age.bound.as_str(),
+        age_max_s: row.age.at_most.map(units::seconds),
+        end: if row.end_polled { "polled" } else { "exact" },
+        local: row.endpoints.map(|ends| ends.local),
+        peer: row.endpoints.map(|ends| ends.peer),
+        netns: row.netns.map(|netns| netns.0),
+        proxy: None,
+        server: None,
+        pid: row.pid.map(|pid| pid.0),
+        fd: row.fd.map(|fd| fd.0),
+        session: None,
+        pair: None,
+        unread_bytes: row.unread,
+        unacked_bytes: row.unacked,
+        retransmits: row.retransmits,
+        first_fin: row.first_fin.name(),
+        adopted: row.adopted,
+        clock: Clock {
+            name: clock.name,
+            source: clock.source,
+            fires_in_s: clock.fires_in.map(units::seconds),
+        },
+    }
+}
+
+fn target(context: &Context) -> Value {
+    let why = match &context.mode {
+        Mode::Traced { .. } => None,
+        Mode::Polled { why } => why.as_deref(),
+    };
+    let timewaits = match context.mode {
+        Mode::Traced {
+            exact_timewaits: true,
+        } => "exact",
+        Mode::Traced { .. } | Mode::Polled { .. } => "polled",
+    };
+    json!({
+        "pids": context.pids.iter().map(|pid| pid.0).collect::<Vec<_>>(),
+        "master": context.master.map(|pid| pid.0),
+        "haproxy_version": context.haproxy_version,
+        "mode": context.mode.name(),
+        "mode_because": why,
+        "timewaits": timewaits,
+        "sweep_interval_s": units::seconds(context.sweep_interval),
+        "min_s": units::seconds(context.min),
+    })
+}
+
+fn totals(snapshot: &Snapshot) -> Value {
+    let totals = &snapshot.totals;
+    json!({
+        "sockets": totals.sockets,
+        "adopted": totals.adopted,
+        "transitions": totals.transitions,
+        "lost": totals.lost,
+        "with_session": 0,
+        "seen": by_side(&totals.seen),
+        "counted": by_side(&totals.counted),
+        "delivered": by_side(&totals.delivered),
+        "lost_lives": by_side(&totals.lost_lives),
+        "open_lives": by_side(&totals.open),
+        "evicted": totals.evicted,
+    })
+}
+
+/// For each side: `seen = counted + delivered + lost_lives + open_lives`.
+fn by_side(figures: &BySide<u64>) -> Value {
+    Side::ALL
+        .into_iter()
+        .map(|side| (side.name().to_owned(), figures.get(side).into()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+fn selection(page: &Page) -> Value {
+    let wanted = &page.selection;
+    json!({
+        "states": wanted.states.iter().map(|state| state.name()).collect::<Vec<_>>(),
+        "sides": wanted.sides.iter().map(|side| side.name()).collect::<Vec<_>>(),
+        "peers": wanted.peers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "older_s": wanted.older.map(units::seconds),
+    })
+}
+
+/// A row of dwell times. Percentiles of nothing are `null`, not zero.
+fn dwell(row: &Dwell) -> Value {
+    let some = row.ended + row.open > 0;
+    let time = |time: Duration| some.then(|| units::seconds(time));
+    let buckets: Vec<Value> = row
+        .buckets
+        .iter()
+        .map(|bucket| {
+            json!({
+                "low_s": units::seconds(bucket.low),
+                "high_s": bucket.high.map(units::seconds),
+                "ended": bucket.ended,
+                "open": bucket.open,
+            })
+        })
+        .collect();
+    json!({
+        "side": row.side.name(),
+        "state": row.state.name(),
+        "ended": row.ended,
+        "open": row.open,
+        "between_sweeps": row.between_sweeps,
+        "p50_s": time(row.p50),
+        "p90_s": time(row.p90),
+        "p99_s": time(row.p99),
+        "max_s": time(row.max),
+        "ended_only": row.ended_only.as_ref().map(percentiles),
+        "open_only": row.open_only.as_ref().map(percentiles),
+        "buckets": buckets,
+    })
+}
+
+fn percentiles(of: &Percentiles) -> Value {
+    json!({
+        "p50_s": units::seconds(of.p50),
+        "p90_s": units::seconds(of.p90),
+        "p99_s": units::seconds(of.p99),
+        "max_s": units::seconds(of.max),
+    })
+}
+
+/// A notice has a culprit's keys, so that a program reads both alike.
+fn notice(notice: &Notice) -> Value {
+    json!({
+        "verdict": notice.code,
+        "count": notice.count,
+        "because": [notice.text],
+        "fix": [],
+        "rank": null,
+        "peer": null,
+        "proxy": null,
+        "server": null,
+        "side": null,
+        "state": null,
+        "open": null,
+        "ended": null,
+        "socket_seconds": null,
+        "p99_s": null,
+        "responsible": null,
+        "confidence": null,
+    })
+}
+
+fn transition(told: &Transition, held: Option<Age>) -> Value {
+    json!({
+        "cookie": told.cookie.map(|cookie| cookie.to_string()),
+        "side": told.side.name(),
+        "from": told.from.name(),
+        "to": told.to.name(),
+        "local": told.endpoints.local,
+        "peer": told.endpoints.peer,
+        "pid": told.pid.map(|pid| pid.0),
+        "held_s": held.map(|held| units::seconds(held.at_least)),
+        "held_bound": held.map(|held| held.bound.as_str()),
+        "held_max_s": held.and_then(|held| held.at_most).map(units::seconds),
+    })
+}
+
+#[cfg(test)]
+mod tests;

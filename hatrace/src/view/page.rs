@@ -1,0 +1,58 @@
+//! How a view is to be drawn.
+
+use jiff::tz::TimeZone;
+
+use super::out::Output;
+use super::paint::Paint;
+use super::select::Selection;
+
+/// How a view is to be drawn.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Whether to colour.
+    pub paint: Paint,
+    /// The terminal's columns; `None`: unlimited.
+    pub width: Option<usize>,
+    /// How many sockets a list may have.
+    pub rows: usize,
+    /// Which sockets are wanted.
+    pub selection: Selection,
+    /// In which zone times of day are written.
+    pub zone: TimeZone,
+}
+
+impl Page {
+    /// As `output` can show it, in the host's time zone.
+    #[must_use]
+    pub fn on(output: &Output, rows: usize, selection: Selection) -> Self {
+        Self {
+            paint: output.paint(),
+            width: output.width(),
+            rows,
+            selection,
+            zone: TimeZone::system(),
+        }
+    }
+
+    /// The same for another stream: words on stderr beside data on stdout.
+    #[must_use]
+    pub fn painted(&self, paint: Paint) -> Self {
+        Self {
+            paint,
+            ..self.clone()
+        }
+    }
+}
+
+impl Default for Page {
+    /// Everything, plain, unlimited, in UTC.
+    fn default() -> Self {
+        Self {
+            paint: Paint::plain(),
+            width: None,
+            rows: usize::MAX,
+            selection: Selection::default(),
+            zone: TimeZone::UTC,
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Which sockets a view is asked for.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use hatrace_core::event::Event;
+use hatrace_core::snapshot::{Dwell, Lingering, Snapshot};
+use hatrace_core::sock::{Endpoints, Side};
+use hatrace_core::tcp::TcpState;
+
+/// Which sockets are wanted; an empty list wants all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// In one of these states.
+    pub states: Vec<TcpState>,
+    /// On one of these sides.
+    pub sides: Vec<Side>,
+    /// With a peer in one of these prefixes.
+    pub peers: Vec<Prefix>,
+    /// Known to be at least this old.
+    pub older: Option<Duration>,
+}
+
+impl Selection {
+    /// Whether anything is left out at all.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether sockets are left out by what a histogram doesn't know: the peer, the age.
+    #[must_use]
+    pub fn is_finer_than_dwell(&self) -> bool {
+        !self.peers.is_empty() || self.older.is_some()
+    }
+
+    fn keeps(&self, state: TcpState, side: Side, endpoints: Option<Endpoints>) -> bool {
+        let peer = endpoints.map(|ends| ends.peer.ip());
+        (self.states.is_empty() || self.states.contains(&state))
+            && (self.sides.is_empty() || self.sides.contains(&side))
+            && (self.peers.is_empty()
+                || peer.is_some_and(|ip| self.peers.iter().any(|prefix| prefix.contains(ip))))
+    }
+
+    /// Whether a socket is wanted. Its age counts as its lower bound: "older" means known to be older.
+    #[must_use]
+    pub fn keeps_row(&self, row: &Lingering) -> bool {
+        self.keeps(row.state, row.side, row.endpoints)
+            && self.older.is_none_or(|older| row.age.at_least >= older)
+    }
+
+    /// Whether a row of dwell times is wanted; they are of all peers and ages.
+    #[must_use]
+    pub fn keeps_dwell(&self, dwell: &Dwell) -> bool {
+        (self.states.is_empty() || self.states.contains(&dwell.state))
+            && (self.sides.is_empty() || self.sides.contains(&dwell.side))
+    }
+
+    /// Whether a line of the stream is wanted. What happens to HAProxy's processes always is.
+    #[must_use]
+    pub fn keeps_event(&self, event: &Event) -> bool {
+        match event {
+            Event::Lingers { row, .. } | Event::Left { row, .. } => self.keeps_row(row),
+            Event::Transition {
+                transition: told,
+                held,
+                ..
+            } => {
+                self.keeps(told.from, told.side, Some(told.endpoints))
+                    && self
+                        .older
+                        .is_none_or(|older| held.is_some_and(|held| held.at_least >= older))
+            }
+            Event::Process { .. } => true,
+        }
+    }
+
+    /// The wanted ones of a snapshot's lingering sockets.
+    #[must_use]
+    pub fn lingering<'a>(&self, snapshot: &'a Snapshot) -> Vec<&'a Lingering> {
+        snapshot
+            .lingering
+            .iter()
+            .filter(|row| self.keeps_row(row))
+            .collect()
+    }
+
+    /// The wanted ones of a snapshot's dwell times.
+    pub fn dwell<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Dwell> {
+        snapshot.dwell.iter().filter(|dwell| self.keeps_dwell(dwell))
+    }
+}
+
+impl fmt::Display for Selection {
+    /// As the options that make it: `--state FIN_WAIT2 --peer 10.0.0.0/8`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut options: Vec<String> = Vec::new();
+        options.extend(self.states.iter().map(|state| format!("--state {state}")));
+        options.extend(self.sides.iter().map(|side| format!("--side {side}")));
+        options.extend(self.peers.iter().map(|peer| format!("--peer {peer}")));
+        options.extend(
+            self.older
+                .map(|older| format!("--older {}", super::units::round(older))),
+        );
+        f.write_str(&options.join(" "))
+    }
+}
+
+/// An address with the number of its leading bits that count: `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    address: IpAddr,
+    length: u8,
+}
+
+impl Prefix {
+    /// Whether `ip` is in it.
+    #[must_use]
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match (self.address, ip.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                let differing = own.to_bits() ^ other.to_bits();
+                differing.leading_zeros() >= u32::from(self.length)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                let differing = own.to_bits() ^ other.to_bits();
+                differing.leading_zeros() >= u32::from(self.length)
+            }
+            _ => false,
+        }
+    }
+}
+
+const fn bits(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong =
+            || "want an address or a prefix, without a port: 10.0.0.7, 10.0.0.0/8, 2001:db8::/32".to_owned();
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text, None),
+        };
+        let given: IpAddr = address.trim().parse().map_err(|_| wrong())?;
+        let length: u8 = match length {
+            Some(length) => length.trim().parse().map_err(|_| wrong())?,
+            None => bits(given),
+        };
+        if length > bits(given) {
+            return Err(format!("a prefix of {given} has at most {} bits", bits(given)));
+        }
+        // Addresses are shown with v4-mapped ones folded, so a mapped prefix means the IPv4 one.
+        match given.to_canonical() {
+            folded @ IpAddr::V4(_) if given.is_ipv6() && length >= 96 => Ok(Self {
+                address: folded,
+                length: length - 96,
+            }),
+            _ => Ok(Self {
+                address: given,
+                length,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.length == bits(self.address) {
+            write!(f, "{}", self.address)
+        } else {
+            write!(f, "{}/{}", self.address, self.length)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::sample;
+
+    fn prefix(text: &str) -> Prefix {
+        text.parse().unwrap()
+    }
+
+    fn within(text: &str, ip: &str) -> bool {
+        prefix(text).contains(ip.parse().unwrap())
+    }
+
+    #[test]
+    fn prefixes_hold_their_addresses() {
+        assert!(within("10.0.0.7", "10.0.0.7"));
+        assert!(!within("10.0.0.7", "10.0.0.8"));
+        assert!(within("10.0.0.7/8", "10.255.1.2"));
+        assert!(!within("10.0.0.0/8", "11.0.0.0"));
+        assert!(within("0.0.0.0/0", "192.0.2.1"));
+        assert!(!within("0.0.0.0/0", "2001:db8::1"));
+        assert!(within("2001:db8::/33", "2001:db8:7fff::1"));
+        assert!(!within("2001:db8::/33", "2001:db8:8000::1"));
+        assert!(within("::/0", "2001:db8::1"));
+        assert!(within("::ffff:10.0.0.0/104", "10.1.2.3"));
+        assert!(within("10.0.0.0/8", "::ffff:10.1.2.3"));
+        assert_eq!(prefix("::ffff:10.0.0.7").to_string(), "10.0.0.7");
+        assert_eq!(prefix("10.0.0.0/8").to_string(), "10.0.0.0/8");
+    }
+
+    #[test]
+    fn what_is_no_prefix_is_refused() {
+        for text in [
+            "",
+            "10.0.0",
+            "10.0.0.7:80",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "::1/129",
+            "web1",
+            "1.2.3.4/-1",
+        ] {
+            assert!(text.parse::<Prefix>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_selection_keeps_what_it_names() {
+        let snapshot = sample::snapshot();
+        let kept = |selection: Selection| selection.lingering(&snapshot).len();
+        assert_eq!(kept(Selection::default()), 5);
+        assert_eq!(
+            kept(Selection {
+                states: vec![TcpState::CloseWait],
+                ..Selection::default()
+            }),
+            2
+        );
+        assert_eq!(
+            kept(Selection {
+                peers: vec![prefix("10.0.0.0/24")],
+                sides: vec![Side::Client],
+                ..Selection::default()
+            }),
+            3
+        );
+        assert_eq!(
+            kept(Selection {
+                older: Some(Duration::from_secs(100)),
+                ..Selection::default()
+            }),
+            2
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! A real HAProxy.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use crate::netns::Netns;
+use crate::until;
+
+/// A HAProxy of a test's own, in the test's namespace. Ended by pid when dropped, with its workers.
+pub struct Haproxy {
+    child: Child,
+    directory: tempfile::TempDir,
+}
+
+impl Haproxy {
+    /// Starts one with this configuration (a `global` section with a stats socket is put before it) and waits until it answers.
+    ///
+    /// # Panics
+    /// When it doesn't start.
+    #[must_use]
+    pub fn start(netns: &Netns, config: &str) -> Self {
+        Self::start_as(netns, config, &["-db"])
+    }
+
+    /// The same as master and worker.
+    ///
+    /// # Panics
+    /// When it doesn't start.
+    #[must_use]
+    pub fn start_master(netns: &Netns, config: &str) -> Self {
+        Self::start_as(netns, config, &["-W"])
+    }
+
+    fn start_as(netns: &Netns, config: &str, args: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("stats.sock");
+        let global = format!(
+            "global\n  maxconn 9000\n  nbthread 2\n  stats socket {} level admin expose-fd listeners\n",
+            socket.display()
+        );
+        let path = directory.path().join("haproxy.cfg");
+        std::fs::write(&path, global + config).expect("a configuration");
+        let mut command = netns.command("haproxy");
+        let log = std::fs::File::create(directory.path().join("log")).expect("a log");
+        let child = command
+            .args(args)
+            .arg("-f")
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("haproxy starts");
+        let this = Self { child, directory };
+        until("haproxy's stats socket", Duration::from_secs(10), || {
+            UnixStream::connect(this.socket()).is_ok()
+        });
+        this
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join("stats.sock")
+    }
+
+    /// The pid of the process that was started: the master, or the only one.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The workers of a master, oldest first.
+    #[must_use]
+    pub fn workers(&self) -> Vec<u32> {
+        let path = format!("/proc/{0}/task/{0}/children", self.pid());
+        std::fs::read_to_string(path)
+            .unwrap_or_default()
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .collect()
+    }
+
+    /// Sends a signal to the process that was started.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.pid().cast_signed()).expect("a pid");
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+
+    /// Asks the stats socket.
+    ///
+    /// # Panics
+    /// When it doesn't answer.
+    #[must_use]
+    pub fn ask(&self, command: &str) -> String {
+        let mut socket = UnixStream::connect(self.socket()).expect("the stats socket");
+        socket
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .expect("a timeout");
+        writeln!(socket, "{command}").expect("a question");
+        let mut answer = String::new();
+        let _ = socket.read_to_string(&mut answer);
+        answer
+    }
+
+    /// A figure of `show stat`, by proxy, service (`FRONTEND`, `BACKEND`, a server) and column name.
+    #[must_use]
+    pub fn stat(&self, proxy: &str, service: &str, column: &str) -> u64 {
+        let answer = self.ask("show stat");
+        let mut lines = answer.lines();
+        let header: Vec<&str> = lines
+            .next()
+            .unwrap_or("")
+            .trim_start_matches("# ")
+            .split(',')
+            .collect();
+        let at = header
+            .iter()
+            .position(|name| *name == column)
+            .expect("the column");
+        lines
+            .map(|line| line.split(',').collect::<Vec<_>>())
+            .find(|row| row.first() == Some(&proxy) && row.get(1) == Some(&service))
+            .and_then(|row| row.get(at)?.parse().ok())
+            .unwrap_or(0)
+    }
+}
+
+impl Drop for Haproxy {
+    fn drop(&mut self) {
+        for worker in self.workers() {
+            if let Some(pid) = rustix::process::Pid::from_raw(worker.cast_signed()) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
