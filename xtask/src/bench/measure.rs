@@ -38,7 +38,7 @@ impl Bench<'_> {
         for turn in 0..self.effort.turns {
             for variant in order(&variants, turn) {
                 match self.churn_turn(&mut churn, variant) {
-                    Ok(lap) => results.churn(variant, lap),
+                    Ok(lap) => results.churn(variant, turn, lap),
                     Err(error) => drop_out(results, &mut variants, variant, "tight loop", &error),
                 }
             }
@@ -87,7 +87,7 @@ impl Bench<'_> {
         let before = tracer.cpu_seconds();
         let load = rig.load(self.effort.seconds)?;
         let after = tracer.cpu_seconds();
-        let peak_kib = tracer.peak_kib();
+        let memory = tracer.memory();
         let ended = tracer.stop()?;
         results.rate(variant, round, load);
         if matches!(variant, Variant::Traced | Variant::Tcpstates) {
@@ -98,7 +98,7 @@ impl Bench<'_> {
                 Agent {
                     cpu,
                     requests,
-                    peak_kib,
+                    memory,
                     lost: ended.lost,
                     sockets: ended.sockets,
                 },

@@ -14,7 +14,7 @@ pub(super) const CONTROL_TOLERANCE: f64 = 0.02;
 pub(super) struct Results {
     pub(super) host: Value,
     pub(super) quick: bool,
-    laps: Vec<(Variant, Lap)>,
+    laps: Vec<(Variant, usize, Lap)>,
     rates: Vec<(Variant, usize, Load)>,
     agents: Vec<(Variant, Agent)>,
     bpf: Vec<(Variant, BpfTime)>,
@@ -27,9 +27,18 @@ pub(super) struct Results {
 pub(super) struct Agent {
     pub(super) cpu: Option<f64>,
     pub(super) requests: u64,
-    pub(super) peak_kib: Option<u64>,
+    pub(super) memory: Option<Memory>,
     pub(super) lost: Option<u64>,
     pub(super) sockets: Option<u64>,
+}
+
+/// What a process holds, in KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Memory {
+    /// Now.
+    pub(super) rss: u64,
+    /// At most so far: loading the programs takes more than running them.
+    pub(super) peak: u64,
 }
 
 /// What its programs used during one run.
@@ -98,8 +107,8 @@ impl Results {
         self.missing.push((what.to_owned(), why.to_owned()));
     }
 
-    pub(super) fn churn(&mut self, variant: Variant, lap: Lap) {
-        self.laps.push((variant, lap));
+    pub(super) fn churn(&mut self, variant: Variant, turn: usize, lap: Lap) {
+        self.laps.push((variant, turn, lap));
     }
 
     pub(super) fn rate(&mut self, variant: Variant, round: usize, load: Load) {
@@ -119,8 +128,8 @@ impl Results {
         Spread::of(
             self.laps
                 .iter()
-                .filter(|(v, _)| *v == variant)
-                .map(|(_, lap)| lap.best)
+                .filter(|(v, ..)| *v == variant)
+                .map(|(.., lap)| lap.best)
                 .collect(),
         )
     }
@@ -130,15 +139,25 @@ impl Results {
         Spread::of(
             self.laps
                 .iter()
-                .filter(|(v, _)| *v == variant)
-                .map(|(_, lap)| lap.median)
+                .filter(|(v, ..)| *v == variant)
+                .map(|(.., lap)| lap.median)
                 .collect(),
         )
     }
 
-    /// The best of all turns over the best of another variant's, ns: noise only ever adds.
+    /// The best of all turns less another variant's best, ns: noise only ever adds.
     pub(super) fn laps_over(&self, variant: Variant, floor: Variant) -> Option<f64> {
         Some(self.laps(variant)?.min - self.laps(floor)?.min)
+    }
+
+    /// The same within each turn: how far one turn may be trusted.
+    pub(super) fn laps_over_by_turn(&self, variant: Variant, floor: Variant) -> Option<Spread> {
+        let of = |wanted: Variant| self.laps.iter().filter(move |(v, ..)| *v == wanted);
+        let differences = of(variant).filter_map(|(_, turn, lap)| {
+            let (.., other) = of(floor).find(|(_, t, _)| t == turn)?;
+            Some(lap.best - other.best)
+        });
+        Spread::of(differences.collect())
     }
 
     pub(super) fn rates(&self, variant: Variant) -> Option<Spread> {
@@ -179,12 +198,17 @@ impl Results {
         )
     }
 
-    pub(super) fn agent_peak_kib(&self, variant: Variant) -> Option<u64> {
-        self.agents
+    /// The most of any round.
+    pub(super) fn agent_memory(&self, variant: Variant) -> Option<Memory> {
+        let of = self
+            .agents
             .iter()
             .filter(|(v, _)| *v == variant)
-            .filter_map(|(_, a)| a.peak_kib)
-            .max()
+            .filter_map(|(_, a)| a.memory);
+        of.reduce(|a, b| Memory {
+            rss: a.rss.max(b.rss),
+            peak: a.peak.max(b.peak),
+        })
     }
 
     /// Lost records, over all rounds that said; and how many sockets those rounds had seen.
@@ -225,6 +249,8 @@ impl Results {
             "host": self.host,
             "quick": self.quick,
             "churn_best_ns": each(&|v| spread(self.laps(v))),
+            "churn_over_empty_by_turn_ns":
+                each(&|v| spread(self.laps_over_by_turn(v, Variant::Empty))),
             "churn_median_ns": each(&|v| spread(self.middle_laps(v))),
             "requests_per_second": each(&|v| spread(self.rates(v))),
             "ratio_to_bare": each(&|v| spread(self.ratio(v, Variant::Bare))),
@@ -232,7 +258,8 @@ impl Results {
             "control_holds": self.control_holds(),
             "load_errors": self.load_errors(),
             "agent_cpu_s_per_100k": each(&|v| spread(self.agent_cpu(v))),
-            "agent_peak_kib": each(&|v| json!(self.agent_peak_kib(v))),
+            "agent_rss_kib": each(&|v| json!(self.agent_memory(v).map(|m| m.rss))),
+            "agent_peak_kib": each(&|v| json!(self.agent_memory(v).map(|m| m.peak))),
             "lost": self.lost().map(|(lost, _)| lost),
             "bpf_ns_per_connection": each(&|v| spread(self.bpf_time(v).map(|(time, _)| time))),
             "bpf_runs_per_connection": each(&|v| json!(self.bpf_time(v).map(|(_, runs)| runs))),
@@ -289,7 +316,10 @@ mod tests {
         let agent = Agent {
             cpu: Some(0.02),
             requests: 10_000,
-            peak_kib: Some(9000),
+            memory: Some(Memory {
+                rss: 8000,
+                peak: 9000,
+            }),
             lost: Some(0),
             sockets: Some(4),
         };

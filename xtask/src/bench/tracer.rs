@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::results::Memory;
 use crate::process::{self, Guarded};
 
 /// What runs beside the load.
@@ -128,11 +129,17 @@ impl Tracer {
         cpu_ticks(&stat).map(|ticks| ticks as f64 / ticks_per_second())
     }
 
-    /// The most memory it has held, in KiB.
-    pub(crate) fn peak_kib(&self) -> Option<u64> {
+    /// What it holds now, and has held at most.
+    pub(crate) fn memory(&self) -> Option<Memory> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.as_ref()?.pid())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        line.split_whitespace().next()?.parse().ok()
+        let kib = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+            line.split_whitespace().next()?.parse().ok()
+        };
+        Some(Memory {
+            rss: kib("VmRSS:")?,
+            peak: kib("VmHWM:")?,
+        })
     }
 
     /// Ctrl-C, as a user would, and what it reports then.
