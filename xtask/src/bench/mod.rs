@@ -58,7 +58,9 @@ pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
     build::build(workspace, false)?;
     if !process::is_root() {
         return Err(Failure::missing(
-            "the bench needs root: it makes a network namespace and traces in it",
+            "the bench makes a network namespace and traces in it, as root
+  \
+             try: sudo -E env PATH=\"$PATH\" cargo xtask bench",
         ));
     }
     let folder = workspace.target.join("bench-run");
