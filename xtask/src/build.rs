@@ -49,18 +49,9 @@ pub(crate) fn build(workspace: &Workspace, debug: bool) -> Result<()> {
 pub(crate) fn kernel_half(workspace: &Workspace) -> Result<()> {
     let toolchain = ready()?;
     let output = workspace.target.join("ebpf-build");
-    // debuginfo becomes the object's BTF; v3 has the 32-bit jumps and the atomics that 5.12 brought.
     let linker = format!("linker={}", toolchain.linker().display());
-    let flags = [
-        "-C",
-        &linker,
-        "-C",
-        "debuginfo=2",
-        "-C",
-        "link-arg=--btf",
-        "-C",
-        "target-cpu=v3",
-    ];
+    // debuginfo becomes the object's BTF.
+    let flags = ["-C", &linker, "-C", "debuginfo=2", "-C", "link-arg=--btf"];
     let mut cargo = cargo_for_bpf(workspace, &toolchain, "build", &output, &flags);
     // Cargo takes neither per package, and the host's crates want neither.
     cargo.args([
@@ -125,6 +116,8 @@ fn cargo_for_bpf(
         // aya-ebpf wants features that a stable compiler has but hides.
         cargo.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1");
     }
+    // The instruction set: v3 has the 32-bit registers and the atomics that 5.12 brought.
+    let flags = [&["-C", "target-cpu=v3"], flags].concat();
     cargo
         .current_dir(&workspace.root)
         // Set and empty switches off a wrapper that the user's configuration names: it may not know BPF.

@@ -51,7 +51,13 @@ fn format(workspace: &Workspace) -> Result<()> {
 
 /// Host crates: the workspace's default members.
 fn clippy(workspace: &Workspace) -> Result<()> {
-    process::run(with_object(workspace, "clippy").args(["--all-targets", "--", "-D", "warnings"]))
+    process::run(with_object(workspace, "clippy").args([
+        "--all-targets",
+        "--keep-going",
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 fn docs(workspace: &Workspace) -> Result<()> {

@@ -81,6 +81,22 @@ pub(crate) fn is_root() -> bool {
 pub(crate) struct Guarded(pub(crate) Child);
 
 impl Guarded {
+    /// Starts it so that the kernel ends it when this program is killed and can't.
+    pub(crate) fn spawn(command: &mut Command) -> Result<Self> {
+        use std::os::unix::process::CommandExt as _;
+        // SAFETY: between fork and exec only prctl is called, which is async-signal-safe and allocates nothing.
+        unsafe {
+            command.pre_exec(|| {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
+                Ok(())
+            });
+        }
+        let child = command
+            .spawn()
+            .with_context(|| format!("starting `{}`", name(command)))?;
+        Ok(Self(child))
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }
@@ -163,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_family_starts_with_its_head() {
-        let mut child = Guarded(Command::new("sleep").arg("30").spawn().unwrap());
+        let mut child = Guarded::spawn(Command::new("sleep").arg("30")).unwrap();
         let family = family(std::process::id());
         assert_eq!(family[0], std::process::id());
         assert!(family.contains(&child.pid()));

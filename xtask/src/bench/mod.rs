@@ -1,7 +1,101 @@
-//! stub
+//! `bench`: what tracing costs, measured on this machine, with the noise of the measurement beside it.
+//!
+//! Everything runs in a network namespace of its own. Variants take turns within each round, in an order
+//! that moves, so that a machine that grows warm or busy treats them alike; what counts are ratios within a
+//! round. What could not be measured is a line of the result, not a gap in it.
+
+mod bpfstats;
 pub(crate) mod churn;
+mod host;
+mod measure;
+mod netns;
+mod page;
+mod results;
+mod rig;
+mod tracer;
+
+use anyhow::{Context, Result};
+
+use crate::failure::Failure;
+use crate::setup::{self, Purpose};
 use crate::workspace::Workspace;
-use anyhow::Result;
-pub(crate) fn command(_: &Workspace, _: &[String]) -> Result<()> {
+use crate::{build, process};
+use results::Results;
+
+/// How much of everything.
+struct Effort {
+    quick: bool,
+    /// Connections per lap of the tight loop, and how often each variant has its turn.
+    connections: u32,
+    turns: usize,
+    /// Seconds per run of wrk, and how many rounds.
+    seconds: u32,
+    rounds: usize,
+}
+
+const FULL: Effort = Effort {
+    quick: false,
+    connections: 20_000,
+    turns: 5,
+    seconds: 4,
+    rounds: 6,
+};
+const QUICK: Effort = Effort {
+    quick: true,
+    connections: 5_000,
+    turns: 2,
+    seconds: 2,
+    rounds: 2,
+};
+
+pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
+    let effort = match args {
+        [] => FULL,
+        [flag] if flag == "--quick" => QUICK,
+        [other, ..] => return Err(Failure::unknown("bench", other)),
+    };
+    setup::ensure(&[Purpose::Build, Purpose::Bench])?;
+    build::build(workspace, false)?;
+    if !process::is_root() {
+        return Err(Failure::missing(
+            "the bench makes a network namespace and traces in it, as root
+  \
+             try: sudo -E env PATH=\"$PATH\" cargo xtask bench",
+        ));
+    }
+    let folder = workspace.target.join("bench-run");
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    netns::enter()?;
+
+    let bench = measure::Bench {
+        hatrace: workspace.binary(),
+        folder,
+        effort: &effort,
+    };
+    let mut results = Results::new(host::describe(&bench.hatrace), effort.quick);
+    if bpfstats::always_on() {
+        results.missing(
+            "rounds without BPF statistics",
+            "kernel.bpf_stats_enabled is set here: costs look higher",
+        );
+    }
+    bench.churn(&mut results)?;
+    bench.rig(&mut results)?;
+
+    print!("{}", page::table(&results));
+    let json = workspace.target.join("bench.json");
+    let text = serde_json::to_string_pretty(&results.to_json()).context("writing JSON")? + "\n";
+    std::fs::write(&json, text).with_context(|| format!("writing {}", json.display()))?;
+    eprintln!("bench: wrote {}", json.display());
+    if effort.quick {
+        eprintln!("bench: --quick is for trying it out: docs/PERFORMANCE.md is left as it is");
+        return Ok(());
+    }
+    let docs = workspace.root.join("docs");
+    std::fs::create_dir_all(&docs).with_context(|| format!("making {}", docs.display()))?;
+    let performance = docs.join("PERFORMANCE.md");
+    std::fs::write(&performance, page::markdown(&results))
+        .with_context(|| format!("writing {}", performance.display()))?;
+    eprintln!("bench: wrote {}", performance.display());
     Ok(())
 }

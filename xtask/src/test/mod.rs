@@ -111,14 +111,14 @@ fn stages(workspace: &Workspace, options: &Options) -> Result<Vec<Stage>> {
             &["--package", "hatrace-core", "--package", "hatrace-common"],
             minutes(15),
         ),
-        Stage::new("agent and xtask", &host, minutes(20)),
+        Stage::new("agent and xtask", &host, minutes(15)),
         Stage::new("architecture", &tests, minutes(10)),
     ];
     if targets.iter().any(|target| target.starts_with(LIVE)) {
         stages.push(Stage::new(
             "live",
             &live,
-            minutes(if options.all { 60 } else { 20 }),
+            minutes(if options.all { 60 } else { 12 }),
         ));
     }
     for stage in &mut stages {
