@@ -1,6 +1,7 @@
 //! Dwell histograms: what ended, what goes on, and both together.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -73,10 +74,10 @@ fn micros(span: Duration) -> u64 {
 
 impl Dwells {
     fn of(&mut self, side: Side, state: TcpState) -> Option<&mut Population> {
-        if !self.populations.contains_key(&(side, state)) {
-            self.populations.insert((side, state), Population::new()?);
+        match self.populations.entry((side, state)) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(new) => Population::new().map(|population| new.insert(population)),
         }
-        self.populations.get_mut(&(side, state))
     }
 
     /// `count` spans that ended after `span`.

@@ -280,7 +280,7 @@ impl Engine {
     fn timewait_over(&mut self, cookie: Cookie, at: Option<Mono>) {
         if let Some(handed) = self.handed.remove(&cookie) {
             let at = at.unwrap_or(handed.at);
-            self.end_timewait(handed.into_entry(), Since::Exact(at), Next::Gone);
+            self.end_timewait(&handed.into_entry(), Since::Exact(at), Next::Gone);
         } else if let Some(entry) = self.entries.get(&cookie)
             && entry.timewait.is_some()
             && let Some(entry) = self.entries.remove(&cookie)
@@ -288,12 +288,12 @@ impl Engine {
             let at = at
                 .or_else(|| entry.seen.as_ref().map(|seen| seen.at))
                 .unwrap_or(self.checked);
-            self.end_timewait(entry, Since::Exact(at), Next::Gone);
+            self.end_timewait(&entry, Since::Exact(at), Next::Gone);
         }
     }
 
     /// A timewait's FIN_WAIT2 ended at `end`: into the dwell times, and told if it lasted.
-    pub(crate) fn end_timewait(&mut self, entry: Entry, end: Since, next: Next) {
+    pub(crate) fn end_timewait(&mut self, entry: &Entry, end: Since, next: Next) {
         let Some(since) = entry.timewait else { return };
         let until = end.latest();
         let dwell = until.since(since.latest());

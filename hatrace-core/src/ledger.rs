@@ -42,7 +42,7 @@ impl Seen {
             Claim::Listener | Claim::None => None,
         };
         let nobodys = fds && open_by.is_none() && row.inode.is_none() && !row.timewait;
-        let orphaned = row.orphaned.unwrap_or_else(|| {
+        let orphaned = row.orphaned.unwrap_or({
             nobodys
                 && matches!(
                     row.state,

@@ -75,7 +75,7 @@ impl Life {
     pub fn current(&self) -> Option<Step> {
         self.second
             .or(self.closing)
-            .or_else(|| match (self.established_at, self.connecting_at) {
+            .or(match (self.established_at, self.connecting_at) {
                 (Some(at), _) => Some(Step {
                     state: TcpState::Established,
                     at: Since::Exact(at),

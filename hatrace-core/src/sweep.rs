@@ -93,7 +93,7 @@ impl Engine {
             .max(not_before)
             .min(at);
         self.timewaits.begin(began, entry.life.side, 1);
-        self.end_timewait(entry, Since::Exact(began), Next::State(TcpState::TimeWait));
+        self.end_timewait(&entry, Since::Exact(began), Next::State(TcpState::TimeWait));
     }
 
     /// Lives that end when a sweep doesn't find them any more.
@@ -145,7 +145,7 @@ impl Engine {
                 None if entry.timewait.is_some() => {
                     let end = Self::gone_by(&entry, last, at);
                     self.end_timewait(
-                        entry,
+                        &entry,
                         Since::Polled {
                             earliest: last,
                             latest: end,

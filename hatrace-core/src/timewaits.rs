@@ -30,7 +30,7 @@ impl Timewaits {
             Some((last, last_side, total))
                 if *last_side == side && at.since(*last) < Duration::from_millis(250) =>
             {
-                *total += count
+                *total += count;
             }
             _ => self.begun.push_back((at, side, count)),
         }

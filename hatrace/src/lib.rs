@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 pub mod error;
 pub mod kernel;
+pub mod netns;
 pub mod polled;
 pub mod port;
 pub mod sockdiag;

@@ -75,7 +75,7 @@ pub(crate) fn check_kernel_half(workspace: &Workspace) -> Result<()> {
     // clippy needs a `core` of its own version; with Debian's compiler there is none.
     let clippy = matches!(toolchain, Toolchain::Nightly { .. }) && nightly_clippy(&toolchain);
     let subcommand = if clippy { "clippy" } else { "check" };
-    let flags = ["-D", "warnings"];
+    let flags = ["-D", "warnings", "-C", "target-cpu=v3"];
     process::run(&mut cargo_for_bpf(
         workspace, &toolchain, subcommand, &output, &flags,
     ))

@@ -147,7 +147,7 @@ fn slots(target: &Target) -> usize {
     }
     let files: u64 = target
         .processes()
-        .filter_map(|process| process.file_limit())
+        .filter_map(crate::target::Proc::file_limit)
         .sum();
     usize::try_from(files.saturating_mul(2))
         .unwrap_or(usize::MAX)

@@ -85,8 +85,6 @@ pub fn read_iterator(link: BorrowedFd<'_>) -> io::Result<File> {
 pub struct ProgramFigures {
     /// Times the kernel didn't run it because it was already running on that CPU.
     pub missed: u64,
-    /// Instructions the verifier walked.
-    pub verified: u32,
 }
 
 /// Asks for a program's figures.
@@ -97,7 +95,6 @@ pub fn program_figures(program: BorrowedFd<'_>) -> io::Result<ProgramFigures> {
     /// `struct bpf_prog_info` is longer; what we don't ask for we don't get.
     const LENGTH: usize = 232;
     const RECURSION_MISSES: usize = 208;
-    const VERIFIED_INSNS: usize = 216;
     #[repr(C)]
     struct InfoByFd {
         fd: u32,
@@ -112,9 +109,7 @@ pub fn program_figures(program: BorrowedFd<'_>) -> io::Result<ProgramFigures> {
     };
     bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
     let eight = |at: usize| u64::from_ne_bytes(info[at..at + 8].try_into().unwrap_or_default());
-    let four = |at: usize| u32::from_ne_bytes(info[at..at + 4].try_into().unwrap_or_default());
     Ok(ProgramFigures {
         missed: eight(RECURSION_MISSES),
-        verified: four(VERIFIED_INSNS),
     })
 }

@@ -56,7 +56,10 @@ pub fn file_rows(bytes: &[u8]) -> impl Iterator<Item = wire::FileRow> {
 /// A ring record. `now` stamps what carries no time of its own.
 #[must_use]
 pub fn record(bytes: &[u8], now: Mono) -> Decoded {
-    known(bytes).unwrap_or_else(|| Decoded::Input((now, Input::Gap(Gap::Malformed { length: bytes.len() }))))
+    known(bytes).unwrap_or(Decoded::Input((
+        now,
+        Input::Gap(Gap::Malformed { length: bytes.len() }),
+    )))
 }
 
 fn known(bytes: &[u8]) -> Option<Decoded> {

@@ -366,7 +366,7 @@ fn fentry_alone(options: &LoadOptions) -> Result<(), LoadError> {
 /// Empty programs on the hook of the busiest one: the floor of the bench. They run until the value is dropped.
 ///
 /// # Errors
-/// As for [`Loaded::load`].
+/// What this kernel, or our rights, don't allow.
 pub fn load_empty() -> Result<Ebpf, LoadError> {
     let options = LoadOptions {
         min: Duration::from_secs(1),

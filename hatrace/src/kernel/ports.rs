@@ -5,15 +5,22 @@ use std::net::{IpAddr, SocketAddr};
 
 use hatrace_common::wire::{Listener, port};
 use hatrace_core::ids::Netns;
+use hatrace_core::input::Gap;
 use hatrace_core::sock::{Side, fold};
+use hatrace_core::tcp::TcpState;
 
-use super::decode::side_number;
+use super::decode::{endpoints, side_number};
+use super::files::Held;
 use super::load::{Key, Loaded};
+use crate::sockdiag::DiagRow;
+use crate::target::Target;
 
 /// The listeners the kernel half has been told of.
 #[derive(Default)]
 pub struct Told {
     entries: BTreeMap<(Netns, SocketAddr), Side>,
+    /// Inodes of listeners in HAProxy's hands when last looked.
+    held: BTreeSet<u64>,
 }
 
 impl Told {
@@ -31,8 +38,64 @@ impl Told {
         true
     }
 
+    /// Listeners among what is held. One that only a master holds is HAProxy's own business: its CLI.
+    pub fn learn(&mut self, loaded: &mut Loaded, held: &[Held], target: &Target) {
+        let mut sides: BTreeMap<(Netns, SocketAddr), Side> = BTreeMap::new();
+        self.held.clear();
+        for Held { pid, row } in held
+            .iter()
+            .filter(|held| held.row.state == TcpState::Listen.number())
+        {
+            self.held.insert(row.inode);
+            let side = if target.is_master(*pid) {
+                Side::Control
+            } else {
+                Side::Client
+            };
+            let local = endpoints(&row.ends).local;
+            let known = sides.entry((Netns(row.netns), local)).or_insert(side);
+            if side == Side::Client {
+                *known = Side::Client;
+            }
+        }
+        for ((netns, local), side) in sides {
+            self.add(loaded, netns, local, side);
+        }
+    }
+
+    /// Holds what was told against every listener of a namespace. Where somebody else listens on an address of HAProxy's, accepted
+    /// sockets can't be told apart by it: while HAProxy listens there too that is said, and when it doesn't any more it
+    /// is no longer HAProxy's address.
+    pub fn compare(&mut self, loaded: &mut Loaded, netns: Netns, listening: &[DiagRow]) -> Vec<Gap> {
+        let mut others: BTreeMap<SocketAddr, bool> = BTreeMap::new();
+        for row in listening {
+            let ours = row.inode.is_some_and(|inode| self.held.contains(&inode));
+            let local = row.endpoints.local;
+            if self.entries.contains_key(&(netns, local)) && !ours {
+                others.insert(local, false);
+            }
+        }
+        for row in listening
+            .iter()
+            .filter(|row| row.inode.is_some_and(|inode| self.held.contains(&inode)))
+        {
+            if let Some(shared) = others.get_mut(&row.endpoints.local) {
+                *shared = true;
+            }
+        }
+        let mut gaps = Vec::new();
+        for (local, shared) in others {
+            if shared {
+                gaps.push(Gap::SharedListener { local, pid: None });
+            } else {
+                self.remove(loaded, netns, local);
+            }
+        }
+        gaps
+    }
+
     /// Takes a listener back: somebody else listens there now.
-    pub fn remove(&mut self, loaded: &mut Loaded, netns: Netns, local: SocketAddr) {
+    fn remove(&mut self, loaded: &mut Loaded, netns: Netns, local: SocketAddr) {
         let local = fold(local);
         if self.entries.remove(&(netns, local)).is_some() {
             let _ = loaded.listeners.remove(&Key(wire_listener(netns, local)));

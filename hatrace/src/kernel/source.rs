@@ -1,7 +1,6 @@
 //! The traced source: the kernel half's records, its table, and sweeps, as inputs for the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use hatrace_common::wire::{self, process};
@@ -92,31 +91,8 @@ impl Traced {
     fn read_files(&mut self, purpose: Purpose) -> std::io::Result<Vec<Held>> {
         let pids = self.target.pids();
         let held = self.files.read(&mut self.loaded, &pids, purpose)?;
-        self.learn_listeners(&held);
+        self.told.learn(&mut self.loaded, &held, &self.target);
         Ok(held)
-    }
-
-    /// Listeners among what is held. One that only a master holds is HAProxy's own business: its CLI.
-    fn learn_listeners(&mut self, held: &[Held]) {
-        let mut sides: BTreeMap<(Netns, SocketAddr), Side> = BTreeMap::new();
-        for Held { pid, row } in held
-            .iter()
-            .filter(|held| held.row.state == TcpState::Listen.number())
-        {
-            let side = if self.target.is_master(*pid) {
-                Side::Control
-            } else {
-                Side::Client
-            };
-            let local = decode::endpoints(&row.ends).local;
-            let known = sides.entry((Netns(row.netns), local)).or_insert(side);
-            if side == Side::Client {
-                *known = Side::Client;
-            }
-        }
-        for ((netns, local), side) in sides {
-            self.told.add(&mut self.loaded, netns, local, side);
-        }
     }
 
     fn drain(&mut self, now: Mono, out: &mut Vec<Stamped>) {
@@ -246,9 +222,15 @@ impl Traced {
         }
         let mut taken = BTreeSet::new();
         for (netns, socket) in &mut self.sockets {
-            match socket.dump(states) {
-                Ok(rows) => {
+            match socket.dump(states.with(TcpState::Listen)) {
+                Ok(mut rows) => {
                     sweep.netns.push(*netns);
+                    let listening: Vec<DiagRow> =
+                        rows.extract_if(.., |row| row.state == TcpState::Listen).collect();
+                    if fds {
+                        let gaps = self.told.compare(&mut self.loaded, *netns, &listening);
+                        out.extend(gaps.into_iter().map(|gap| (now, Input::Gap(gap))));
+                    }
                     for row in &rows {
                         taken.insert(row.cookie);
                         sweep

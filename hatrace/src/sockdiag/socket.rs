@@ -9,7 +9,7 @@ use hatrace_core::ids::{Netns, Pid};
 use hatrace_core::tcp::StateSet;
 
 use super::message::{DiagRow, More, answers, request};
-use crate::target::netns_of;
+use crate::netns::netns_of;
 
 /// Datagrams of a dump are at most this long.
 const BUFFER: usize = 256 << 10;

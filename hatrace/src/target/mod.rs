@@ -11,7 +11,7 @@ use hatrace_core::input::ProcessChange;
 
 use crate::error::Problem;
 pub use ask::parse_pids;
-pub use proc::{Proc, netns_of, socket_inodes};
+pub use proc::{Proc, socket_inodes};
 pub use version::haproxy_version;
 
 /// The HAProxy processes that are followed.

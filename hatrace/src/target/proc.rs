@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use hatrace_core::ids::{Netns, Pid};
 use procfs::process::{Process, all_processes};
 
+use crate::netns::netns_of;
+
 /// One process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proc {
@@ -120,18 +122,6 @@ impl Proc {
     pub fn netns(&self) -> Option<Netns> {
         netns_of(&format!("/proc/{}/ns/net", self.pid))
     }
-}
-
-/// The namespace behind a path such as `/proc/self/ns/net`.
-#[must_use]
-pub fn netns_of(path: &str) -> Option<Netns> {
-    let link = std::fs::read_link(path).ok()?;
-    let text = link.to_str()?;
-    text.strip_prefix("net:[")?
-        .strip_suffix(']')?
-        .parse()
-        .ok()
-        .map(Netns)
 }
 
 /// The sockets a process has open: inode to descriptor.
