@@ -72,7 +72,7 @@ impl Engine {
                 Some(row) if row.timewait && row.state == TcpState::FinWait2 => {
                     self.entries.insert(cookie, handed.into_entry());
                 }
-                Some(row) if row.timewait => self.became_time_wait(at, since, handed.into_entry(), row),
+                Some(row) if row.timewait => self.became_time_wait(at, since, &handed.into_entry(), row),
                 _ if overflowed > 0 => {
                     overflowed -= 1;
                     self.gaps.without_timewait += 1;
@@ -87,13 +87,13 @@ impl Engine {
     }
 
     /// The peer's FIN came at last: FIN_WAIT2 ended when TIME_WAIT's minute began, which its timer tells.
-    fn became_time_wait(&mut self, at: Mono, not_before: Mono, entry: Entry, row: &SockRow) {
+    fn became_time_wait(&mut self, at: Mono, not_before: Mono, entry: &Entry, row: &SockRow) {
         let began = adopt::time_wait_began(row, at)
             .unwrap_or(at)
             .max(not_before)
             .min(at);
         self.timewaits.begin(began, entry.life.side, 1);
-        self.end_timewait(&entry, Since::Exact(began), Next::State(TcpState::TimeWait));
+        self.end_timewait(entry, Since::Exact(began), Next::State(TcpState::TimeWait));
     }
 
     /// Lives that end when a sweep doesn't find them any more.
@@ -124,7 +124,7 @@ impl Engine {
                     self.entries.insert(cookie, entry);
                 }
                 Some(row) if row.state == TcpState::TimeWait && entry.timewait.is_some() => {
-                    self.became_time_wait(at, last, entry, row);
+                    self.became_time_wait(at, last, &entry, row);
                 }
                 Some(row) if row.state == TcpState::TimeWait => {
                     let began = adopt::time_wait_began(row, at).unwrap_or(at).max(last).min(at);
@@ -145,7 +145,7 @@ impl Engine {
                 None if entry.timewait.is_some() => {
                     let end = Self::gone_by(&entry, last, at);
                     self.end_timewait(
-                        &entry,
+                        entry,
                         Since::Polled {
                             earliest: last,
                             latest: end,
