@@ -145,7 +145,7 @@ impl Engine {
                 None if entry.timewait.is_some() => {
                     let end = Self::gone_by(&entry, last, at);
                     self.end_timewait(
-                        entry,
+                        &entry,
                         Since::Polled {
                             earliest: last,
                             latest: end,

@@ -6,7 +6,7 @@ use super::drive::{Signals, look};
 use super::report::{draw, watched};
 use super::source::Watch;
 use crate::cli::{DemoOptions, ModeChoice, Target as Wanted, WatchOptions};
-use crate::demo::{AGAIN, STORY, Stage};
+use crate::demo::{Stage, closing_words};
 use crate::error::Problem;
 use crate::port::Depth;
 use crate::target::Target;
@@ -16,8 +16,8 @@ use crate::view::{Format, Output, Selection};
 pub(super) async fn run(options: &DemoOptions, words: Words) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
     let mut signals = Signals::new()?;
-    words.say(STORY);
-    let stage = Stage::start()?;
+    let mut stage = Stage::start(options.duration)?;
+    words.say(stage.narration());
     let watch_options = WatchOptions {
         target: Wanted { pids: None },
         mode: ModeChoice::Auto,
@@ -39,9 +39,9 @@ pub(super) async fn run(options: &DemoOptions, words: Words) -> Result<(), Probl
     ));
     let snapshot = watched(&mut watch, &mut signals, Some(options.duration), words, "tracing").await?;
     draw(&mut output, &watch_options, &snapshot, &watch.context)?;
-    drop(stage);
+    stage.stop();
     if options.output.format == Format::Text {
-        words.say(format!("\n{AGAIN}"));
+        words.say(format!("\n{}", closing_words(stage.pid())));
     }
     Ok(())
 }

@@ -1,16 +1,19 @@
 //! `doctor`: probes, then says.
 
+use hatrace_core::ids::Pid;
+
 use super::unless_gone;
 use crate::cli::DoctorOptions;
-use crate::doctor::{Probes, checks};
+use crate::doctor::{Host, Probes, checks};
 use crate::error::Problem;
-use crate::kernel::{LoadError, btf_path, probe};
-use crate::port::Check;
+use crate::kernel::{LoadError, probe};
+use crate::sockdiag::{NetnsSocket, lingering_states};
+use crate::target::{Proc, Target};
 use crate::view::{Format, Output, Page, Selection, doctor};
 
 pub(super) fn run(options: &DoctorOptions) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
-    let found = look();
+    let found = checks(&Host::this(), &probes(options)?);
     let page = Page::on(&output, usize::MAX, Selection::default());
     unless_gone(output.draw(|out| match options.output.format {
         Format::Json => doctor::json(out, &found),
@@ -19,23 +22,49 @@ pub(super) fn run(options: &DoctorOptions) -> Result<(), Problem> {
     .map(|_| ())
 }
 
-fn look() -> Vec<Check> {
+fn probes(options: &DoctorOptions) -> Result<Probes, Problem> {
     let probed = probe();
-    let no_btf = match &probed.core {
-        Err(LoadError::NoBtf { .. }) => Some(btf_path().display().to_string()),
-        _ => None,
-    };
-    let words = |result: Result<(), LoadError>| {
-        result.map_err(|error| {
-            // The verifier's log is for -vv, not for a line.
-            tracing::debug!("{error}");
-            let text = error.to_string();
-            text.lines().next().unwrap_or_default().to_owned()
-        })
-    };
-    checks(&Probes {
-        core: words(probed.core),
-        fentry: words(probed.fentry),
-        no_btf,
+    Ok(Probes {
+        load_core: in_a_line(probed.core),
+        load_fentry: in_a_line(probed.fentry),
+        sock_diag: NetnsSocket::of_process(Pid(std::process::id()))
+            .and_then(|mut socket| socket.dump(lingering_states()))
+            .map(|_| ())
+            .map_err(|error| error.to_string()),
+        haproxy: haproxy(options)?,
     })
+}
+
+/// The verifier's log is for -vv, not for a line.
+fn in_a_line(result: Result<(), LoadError>) -> Result<(), String> {
+    result.map_err(|error| {
+        tracing::debug!("{error}");
+        error.to_string().lines().next().unwrap_or_default().to_owned()
+    })
+}
+
+/// The HAProxy that was named, or every one there is.
+fn haproxy(options: &DoctorOptions) -> Result<Vec<(u32, String)>, Problem> {
+    let role = |target: &Target, pid| if target.is_master(pid) { "master" } else { "worker" };
+    let of = |target: &Target| {
+        let pids = target.pids();
+        pids.into_iter()
+            .map(|pid| (pid.0, role(target, pid).to_owned()))
+            .collect::<Vec<_>>()
+    };
+    if let Some(pids) = options
+        .target
+        .pids
+        .as_deref()
+        .filter(|pids| pids.iter().any(|pid| !pid.trim().is_empty()))
+    {
+        return Target::resolve(pids, true).map(|target| of(&target));
+    }
+    if let Ok(target) = Target::resolve(&[], false) {
+        return Ok(of(&target));
+    }
+    let all = Proc::all().into_iter().filter(Proc::is_haproxy);
+    Ok(all
+        .map(|process| (process.pid.0, "one of several".to_owned()))
+        .collect())
 }

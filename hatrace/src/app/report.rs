@@ -78,7 +78,10 @@ pub(super) fn draw(
     .map(|_| ())
 }
 
-/// The bar on stderr: at most one a second, gone before the report.
+/// Columns the bar takes at most: every terminal has them.
+const WIDTH: usize = 78;
+
+/// The bar on stderr: at most two a second, gone before the report.
 struct Bar {
     length: Option<Duration>,
     start: Mono,
@@ -102,7 +105,7 @@ impl Bar {
             write!(
                 out,
                 "\r{}\x1b[K",
-                progress::bar(now.since(self.start), length, 30, &text)
+                progress::bar(now.since(self.start), length, WIDTH, &text)
             )
         });
     }

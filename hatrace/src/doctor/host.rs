@@ -1,263 +1,103 @@
-//! What `/proc` and `/sys` say of this host.
+//! The host's `/proc` and `/sys`, below a root of one's choice. What can't be read is `None`: a check then says so.
 
-use std::path::Path;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use super::{lacks, ok};
-use crate::port::{Check, Status};
-
-fn read(root: &str, path: &str) -> Option<String> {
-    std::fs::read_to_string(Path::new(root).join(path))
-        .ok()
-        .map(|text| text.trim().to_owned())
+/// Where the host is read.
+#[derive(Clone, Debug)]
+pub struct Host {
+    root: PathBuf,
+    btf: PathBuf,
 }
 
-fn number(root: &str, path: &str) -> Option<u64> {
-    read(root, path)?.parse().ok()
-}
+impl Host {
+    /// This host; its BTF where `HATRACE_BTF` says, if it is set.
+    #[must_use]
+    pub fn this() -> Self {
+        let mut host = Self::at("/");
+        if let Some(btf) = env::var_os("HATRACE_BTF") {
+            host.btf = PathBuf::from(btf);
+        }
+        host
+    }
 
-const CAP_SYS_PTRACE: u32 = 19;
-const CAP_SYS_ADMIN: u32 = 21;
-const CAP_PERFMON: u32 = 38;
-const CAP_BPF: u32 = 39;
+    /// A host whose `proc` and `sys` are below `root`.
+    #[must_use]
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        let btf = root.join("sys/kernel/btf/vmlinux");
+        Self { root, btf }
+    }
 
-/// The capabilities that loading, reading HAProxy's files and entering its namespaces take.
-pub(super) fn rights(root: &str) -> Check {
-    let effective = read(root, "proc/self/status")
-        .and_then(|status| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix("CapEff:"))?
-                .trim()
-                .to_owned();
-            u64::from_str_radix(&line, 16).ok()
-        })
-        .unwrap_or(0);
-    let has = |capability: u32| effective >> capability & 1 != 0;
-    let admin = has(CAP_SYS_ADMIN);
-    let mut lacking = Vec::new();
-    if !(admin || has(CAP_BPF) && has(CAP_PERFMON)) {
-        lacking.push("CAP_BPF + CAP_PERFMON (loading)");
+    /// The kernel's type information.
+    pub(super) fn btf(&self) -> &Path {
+        &self.btf
     }
-    if !has(CAP_SYS_PTRACE) {
-        lacking.push("CAP_SYS_PTRACE (HAProxy's open files)");
-    }
-    if lacking.is_empty() {
-        let namespaces = if admin {
-            ""
-        } else {
-            "; without CAP_SYS_ADMIN, HAProxys in other network namespaces are seen by their files alone"
-        };
-        return ok(
-            "rights",
-            format!("enough to load, and to read HAProxy's files{namespaces}"),
-        );
-    }
-    lacks(
-        "rights",
-        Status::Fail,
-        format!("lacking {}", lacking.join(", ")),
-        "no tracing",
-        "sudo hatrace doctor",
-    )
-}
 
-/// The kernel's release: told, not judged by; what it can do is tried.
-pub(super) fn kernel(root: &str) -> Check {
-    let release = read(root, "proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned());
-    let mut parts = release
-        .split(['.', '-'])
-        .map_while(|part| part.parse::<u32>().ok());
-    let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    if version >= (6, 1) {
-        ok("kernel", release)
-    } else if version >= (5, 12) {
-        lacks(
-            "kernel",
-            Status::Warn,
-            release,
-            "hatrace is tested from 6.1 on; what this one lacks shows below",
-            "nothing, if the lines below say ok",
-        )
-    } else {
-        lacks(
-            "kernel",
-            Status::Warn,
-            release,
-            "helpers the kernel half needs came with 5.12: expect the polled mode",
-            "Linux 6.1 or newer",
-        )
+    /// A file, trimmed.
+    pub(super) fn read(&self, path: &str) -> Option<String> {
+        let text = fs::read_to_string(self.root.join(path)).ok()?;
+        Some(text.trim().to_owned())
     }
-}
 
-/// A figure of the TCP line of sockstat.
-fn sockstat(root: &str, name: &str) -> Option<u64> {
-    let text = read(root, "proc/net/sockstat")?;
-    let line = text.lines().find(|line| line.starts_with("TCP:"))?.to_owned();
-    line.split_whitespace()
-        .skip_while(|word| *word != name)
-        .nth(1)?
-        .parse()
-        .ok()
-}
+    /// A sysctl that is one number: `net.ipv4.tcp_fin_timeout`.
+    pub(super) fn sysctl(&self, name: &str) -> Option<u64> {
+        self.read(&format!("proc/sys/{}", name.replace('.', "/")))?
+            .parse()
+            .ok()
+    }
 
-/// The limits that decide what lingers and for how long.
-pub(super) fn sysctls(root: &str) -> Vec<Check> {
-    let mut checks = Vec::new();
-    if let Some(seconds) = number(root, "proc/sys/net/ipv4/tcp_fin_timeout") {
-        checks.push(if seconds > 60 {
-            lacks(
-                "tcp_fin_timeout",
-                Status::Warn,
-                format!("{seconds} s"),
-                "above 60 s an orphaned FIN_WAIT2 stays a full socket first, with more memory, and is then kept as long again as a timewait",
-                "sysctl net.ipv4.tcp_fin_timeout=60",
-            )
-        } else {
-            ok("tcp_fin_timeout", format!("{seconds} s: how long the kernel keeps an orphaned FIN_WAIT2"))
-        });
+    /// Where a link points: `net:[4026531840]`.
+    pub(super) fn link(&self, path: &str) -> Option<String> {
+        let target = fs::read_link(self.root.join(path)).ok()?;
+        Some(target.to_string_lossy().into_owned())
     }
-    if let (Some(limit), Some(now)) = (
-        number(root, "proc/sys/net/ipv4/tcp_max_tw_buckets"),
-        sockstat(root, "tw"),
-    ) {
-        checks.push(near("tcp_max_tw_buckets", now, limit, "timewaits", "beyond it the kernel makes no timewaits: an orphaned FIN_WAIT2 just disappears, and hatrace can only count that"));
-    }
-    if let (Some(limit), Some(now)) = (
-        number(root, "proc/sys/net/ipv4/tcp_max_orphans"),
-        sockstat(root, "orphan"),
-    ) {
-        checks.push(near(
-            "tcp_max_orphans",
-            now,
-            limit,
-            "orphans",
-            "beyond it the kernel resets orphaned sockets",
-        ));
-    }
-    if let Some(bytes) = number(root, "proc/sys/net/core/optmem_max") {
-        checks.push(ok("optmem_max", format!("{bytes} bytes; hatrace keeps nothing in socket storage, so it can't cost HAProxy a connection")));
-    }
-    if number(root, "proc/sys/kernel/bpf_stats_enabled").is_some_and(|on| on != 0) {
-        checks.push(lacks(
-            "bpf_stats",
-            Status::Warn,
-            "on",
-            "two clock reads for each run of every eBPF program",
-            "sysctl kernel.bpf_stats_enabled=0",
-        ));
-    }
-    checks
-}
 
-fn near(name: &str, now: u64, limit: u64, what: &str, costs: &str) -> Check {
-    let found = format!("{now} {what} of {limit}");
-    if now * 10 >= limit * 9 {
-        lacks(
-            name,
-            Status::Warn,
-            found,
-            costs,
-            &format!("sysctl net.ipv4.{name}={}", limit.saturating_mul(2)),
-        )
-    } else {
-        ok(name, found)
-    }
-}
-
-/// What other tools need and this one doesn't: so that nobody looks for the fault there.
-pub(super) fn not_needed(root: &str) -> Vec<Check> {
-    let mounts = read(root, "proc/self/mounts").unwrap_or_default();
-    let mounted = |kind: &str| {
-        mounts
+    /// `KEY: value` of `/proc/self/status`.
+    pub(super) fn own_status(&self, key: &str) -> Option<String> {
+        let status = self.read("proc/self/status")?;
+        let line = status
             .lines()
-            .any(|line| line.split_whitespace().nth(2) == Some(kind))
-    };
-    let mut checks: Vec<Check> = [("bpffs", "bpf"), ("tracefs", "tracefs")]
-        .into_iter()
-        .map(|(name, kind)| {
-            ok(
-                name,
-                format!(
-                    "{}; not needed",
-                    if mounted(kind) { "mounted" } else { "not mounted" }
-                ),
-            )
-        })
-        .collect();
-    if let Some(lockdown) = read(root, "sys/kernel/security/lockdown") {
-        let mode = lockdown
-            .split_whitespace()
-            .find_map(|word| word.strip_prefix('[')?.strip_suffix(']'))
-            .unwrap_or("unknown")
-            .to_owned();
-        checks.push(ok("lockdown", format!("{mode}; what it forbids shows above")));
+            .find(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')))?;
+        Some(line[key.len() + 1..].trim().to_owned())
     }
-    checks
+
+    /// The effective capabilities, as a bit set.
+    pub(super) fn capabilities(&self) -> Option<u64> {
+        u64::from_str_radix(&self.own_status("CapEff")?, 16).ok()
+    }
+
+    /// `TCP: orphan 3` of a `sockstat` file; `net` is `proc/net`, or another process's.
+    pub(super) fn sockstat(&self, net: &str, key: &str) -> Option<u64> {
+        let text = self.read(&format!("{net}/sockstat"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("TCP:"))?;
+        let mut words = line.split_whitespace();
+        while let (Some(name), Some(value)) = (words.next(), words.next()) {
+            if name == key {
+                return value.parse().ok();
+            }
+        }
+        None
+    }
+
+    /// A counter of `TcpExt` in a `netstat` file: a line of names, then one of values.
+    pub(super) fn tcp_ext(&self, net: &str, key: &str) -> Option<u64> {
+        let text = self.read(&format!("{net}/netstat"))?;
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("TcpExt:"));
+        let (names, values) = (lines.next()?, lines.next()?);
+        names
+            .split_whitespace()
+            .zip(values.split_whitespace())
+            .find(|(name, _)| *name == key)?
+            .1
+            .parse()
+            .ok()
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().expect("a directory");
-        for (path, text) in files {
-            let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().expect("a parent")).expect("its directories");
-            std::fs::write(path, text).expect("a file");
-        }
-        root
-    }
-
-    fn path(root: &tempfile::TempDir) -> &str {
-        root.path().to_str().expect("a plain path")
-    }
-
-    #[test]
-    fn capabilities_are_read_as_they_are() {
-        let all = tree(&[("proc/self/status", "Name:\tx\nCapEff:\t000001ffffffffff\n")]);
-        assert_eq!(rights(path(&all)).status, Status::Ok);
-        let none = tree(&[("proc/self/status", "CapEff:\t0000000000000000\n")]);
-        let check = rights(path(&none));
-        assert_eq!(check.status, Status::Fail);
-        assert!(check.found.contains("CAP_BPF") && check.found.contains("CAP_SYS_PTRACE"));
-        // Without CAP_SYS_ADMIN, but with what tracing takes: CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE.
-        let just = tree(&[("proc/self/status", "CapEff:\t000000c000080000\n")]);
-        assert_eq!(rights(path(&just)).status, Status::Ok);
-    }
-
-    #[test]
-    fn a_kernel_is_judged_by_where_it_was_tested() {
-        for (release, status) in [
-            ("6.12.0-amd64", Status::Ok),
-            ("6.1.0-44-amd64", Status::Ok),
-            ("5.15.0", Status::Warn),
-            ("5.10.0-32", Status::Warn),
-        ] {
-            let root = tree(&[("proc/sys/kernel/osrelease", release)]);
-            assert_eq!(kernel(path(&root)).status, status, "{release}");
-        }
-    }
-
-    #[test]
-    fn limits_that_are_near_are_a_warning() {
-        let root = tree(&[
-            ("proc/sys/net/ipv4/tcp_fin_timeout", "120\n"),
-            ("proc/sys/net/ipv4/tcp_max_tw_buckets", "100\n"),
-            ("proc/sys/net/ipv4/tcp_max_orphans", "100\n"),
-            (
-                "proc/net/sockstat",
-                "sockets: used 1\nTCP: inuse 1 orphan 3 tw 95 alloc 1 mem 1\n",
-            ),
-        ]);
-        let by_name = |name: &str| {
-            sysctls(path(&root))
-                .into_iter()
-                .find(|check| check.name == name)
-                .map(|check| check.status)
-        };
-        assert_eq!(by_name("tcp_fin_timeout"), Some(Status::Warn));
-        assert_eq!(by_name("tcp_max_tw_buckets"), Some(Status::Warn));
-        assert_eq!(by_name("tcp_max_orphans"), Some(Status::Ok));
-    }
+/// A kernel's version: `6.1.0-56-cloud-amd64` is 6.1.
+pub(super) fn version(release: &str) -> Option<(u32, u32)> {
+    let mut parts = release.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }

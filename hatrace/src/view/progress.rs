@@ -1,43 +1,69 @@
-//! Progress on long work, for a terminal.
+//! Progress on long work: a pure renderer; who has a terminal is the caller's business.
 
 use std::time::Duration;
 
-use super::units;
+/// Between the bar's brackets at most: longer bars say no more.
+const WIDEST: usize = 30;
 
-/// A bar of `width` columns with what is said beside it: `[#####-----] 12s of 25s  text`.
+/// One line of at most `width` characters: `[#####---------] 12 s of 25 s  text`. The text gives way first, the bar next.
 #[must_use]
 pub fn bar(elapsed: Duration, total: Duration, width: usize, text: &str) -> String {
-    let share = if total.is_zero() {
-        1.0
-    } else {
-        (elapsed.as_secs_f64() / total.as_secs_f64()).clamp(0.0, 1.0)
-    };
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "between 0 and a terminal's width"
-    )]
-    let done = (share * width as f64).round() as usize;
-    let elapsed = Duration::from_secs(elapsed.as_secs().min(total.as_secs()));
-    format!(
-        "[{}{}] {} of {}  {text}",
-        "#".repeat(done),
-        "-".repeat(width.saturating_sub(done)),
-        units::round(elapsed),
-        units::round(total)
-    )
+    let done = elapsed.min(total);
+    let count = format!("{} s of {} s", done.as_secs(), total.as_secs());
+    let room = width.saturating_sub(count.chars().count() + 3).min(WIDEST);
+    let mut line = String::new();
+    if room >= 3 {
+        let share = if total.is_zero() {
+            1.0
+        } else {
+            done.as_secs_f64() / total.as_secs_f64()
+        };
+        // A cell is full when its middle has been passed.
+        let full = (0..room)
+            .filter(|cell| (*cell as f64 + 0.5) / room as f64 <= share)
+            .count();
+        line.push('[');
+        line.extend(std::iter::repeat_n('#', full));
+        line.extend(std::iter::repeat_n('-', room - full));
+        line.push_str("] ");
+    }
+    line.push_str(&count);
+    if !text.is_empty() {
+        line.push_str("  ");
+        line.push_str(text);
+    }
+    let cut: String = line.chars().take(width).collect();
+    cut.trim_end().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::bar;
+    use std::time::Duration;
+
+    const TOTAL: Duration = Duration::from_secs(25);
 
     #[test]
-    fn a_bar_fills_up_and_no_further() {
-        let of = |seconds| bar(Duration::from_secs(seconds), Duration::from_secs(10), 10, "x");
-        assert!(of(0).starts_with("[----------]"), "{}", of(0));
-        assert!(of(5).starts_with("[#####-----]"), "{}", of(5));
-        assert!(of(99).starts_with("[##########]"), "{}", of(99));
+    fn it_fills_from_empty_to_full() {
+        let at = |seconds| bar(Duration::from_secs(seconds), TOTAL, 24, "");
+        assert_eq!(at(0), "[----------] 0 s of 25 s");
+        assert_eq!(at(12), "[####-----] 12 s of 25 s");
+        assert_eq!(at(25), "[#########] 25 s of 25 s");
+        assert_eq!(at(99), at(25), "late is done");
+    }
+
+    #[test]
+    fn the_text_gives_way_first() {
+        let wide = bar(Duration::from_secs(5), TOTAL, 80, "12 sockets in FIN_WAIT2");
+        assert!(wide.ends_with("5 s of 25 s  12 sockets in FIN_WAIT2"), "{wide}");
+        for width in 0..80 {
+            let line = bar(Duration::from_secs(5), TOTAL, width, "some text ✓ more");
+            assert!(line.chars().count() <= width, "{width}: {line}");
+        }
+    }
+
+    #[test]
+    fn nothing_to_wait_for_is_done() {
+        assert!(bar(Duration::ZERO, Duration::ZERO, 60, "").starts_with("[####"));
     }
 }
