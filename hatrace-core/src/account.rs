@@ -13,7 +13,7 @@ impl Engine {
         dwells.short(&self.counts.short);
         self.timewaits.add_to(&mut dwells, at);
         let mut lingering = Vec::new();
-        for entry in self.entries.values() {
+        for entry in self.entries.values().filter(|entry| !entry.absent) {
             let side = entry.life.side;
             // What ended of a life that goes on: its histogram entry is made at its end, here it is only shown.
             if entry.timewait.is_none() {
@@ -56,7 +56,8 @@ impl Engine {
             sockets: counts.seen.total() + self.adopted + self.swept,
             adopted: self.adopted,
             transitions: counts.transitions,
-            lost: lost_lives.total() + counts.missed_runs,
+            lost: lost_lives.total(),
+            missed_runs: counts.missed_runs,
             counted: counts.counted,
             delivered: counts.delivered,
             seen: counts.seen,

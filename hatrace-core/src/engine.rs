@@ -244,7 +244,7 @@ impl Engine {
         Seen {
             at: ended.at,
             endpoints: ended.endpoints,
-            netns: ended.netns,
+            netns: ended.life.netns,
             open_by: before.and_then(|seen| seen.open_by).filter(|_| !ended.dead),
             unread: ended.unread,
             unacked: ended.unacked,

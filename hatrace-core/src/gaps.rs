@@ -60,7 +60,7 @@ impl Gaps {
             "records-lost",
             lost,
             format!(
-                "{lost} ended lives were lost: the ring was full before it was read. They are in no histogram."
+                "{lost} ended lives were lost: the ring was full before it was read, or their end was missed. They are in no histogram."
             ),
         );
         say(
@@ -75,7 +75,7 @@ impl Gaps {
             "missed-runs",
             missed,
             format!(
-                "{missed} transitions were not seen: the kernel doesn't run a program that an interrupt meets while it is running. A socket concerned may show an older state until the next sweep."
+                "{missed} transitions of this host's sockets were not seen: the kernel doesn't run a program that an interrupt meets while it is running. Sweeps put right what that left wrong."
             ),
         );
         let (overflows, without) = (self.overflows, self.without_timewait);

@@ -89,6 +89,12 @@ pub struct Entry {
     pub timewait: Option<Since>,
     /// The last look at it.
     pub seen: Option<Seen>,
+    /// A look has shown it in a state that the record doesn't know: a transition was missed.
+    pub corrected: Option<Step>,
+    /// The state in which a look has shown it against the record, and at which scan: not believed at once, a transition may be under way.
+    pub doubted: Option<(TcpState, u64)>,
+    /// The last look that should have found it didn't: its end was missed, or is on its way.
+    pub absent: bool,
     /// States of which the stream has been told that it lingers in them.
     pub announced: StateSet,
     /// States of which the stream has been told that it left them.
@@ -104,6 +110,9 @@ impl Entry {
             witness,
             timewait: None,
             seen: None,
+            corrected: None,
+            doubted: None,
+            absent: false,
             announced: StateSet::EMPTY,
             left: StateSet::EMPTY,
         }
@@ -117,7 +126,7 @@ impl Entry {
                 state: TcpState::FinWait2,
                 at,
             }),
-            None => self.life.current(),
+            None => self.corrected.or_else(|| self.life.current()),
         }
     }
 
@@ -128,10 +137,27 @@ impl Entry {
         {
             told.at = tighten(known.at, told.at);
         }
+        if life.current() != self.life.current() {
+            // It moves on: the record knows again.
+            self.corrected = None;
+            self.doubted = None;
+        }
         if life.pid.is_none() {
             life.pid = self.life.pid;
         }
         self.life = life;
+    }
+
+    /// A look shows it in another state than the record. Believed when two scans of the table since have not caught up.
+    pub fn doubt(&mut self, state: TcpState, since: Since, scan: u64) {
+        const SCANS: u64 = 2;
+        match self.doubted {
+            Some((doubted, at)) if doubted == state && scan >= at + SCANS => {
+                self.corrected = Some(Step { state, at: since });
+            }
+            Some((doubted, _)) if doubted == state => {}
+            _ => self.doubted = Some((state, scan)),
+        }
     }
 
     /// A look at the socket narrows down when an adopted one began.

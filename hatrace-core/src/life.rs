@@ -47,6 +47,8 @@ pub struct Life {
     pub cookie: Cookie,
     /// Side.
     pub side: Side,
+    /// In which network namespace.
+    pub netns: Netns,
     /// The process seen closing it, or that opened it; `None` when only softirqs have touched it.
     pub pid: Option<Pid>,
     /// SYN_SENT entered: active sockets only.
@@ -119,8 +121,6 @@ pub struct EndedLife {
     pub unaccepted: bool,
     /// Between whom.
     pub endpoints: Endpoints,
-    /// In which network namespace.
-    pub netns: Netns,
     /// Bytes received and not read at the end.
     pub unread: u32,
     /// Bytes written and not acknowledged at the end.

@@ -36,8 +36,10 @@ pub struct Totals {
     pub adopted: u64,
     /// Transitions.
     pub transitions: u64,
-    /// Lives lost: a full ring, a full table, runs that the kernel refused.
+    /// Lives lost: a full ring, a full table.
     pub lost: u64,
+    /// Transitions, of whomsoever's sockets, at which the kernel didn't run the program.
+    pub missed_runs: u64,
     /// Lives counted without a record, by side.
     pub counted: BySide<u64>,
     /// Lives delivered as records, by side.

@@ -25,6 +25,7 @@ impl Engine {
         self.settle_handed(at, sweep, &rows, overflowed);
         self.settle_followed(at, sweep, &rows);
         self.strangers.retain(|cookie, _| rows.contains_key(cookie));
+        self.miss(at, sweep, &rows);
         for row in rows.values() {
             self.see(at, sweep, row);
         }
@@ -169,6 +170,18 @@ impl Engine {
         }
     }
 
+    /// Lives of the table that this look should have found and didn't. A record whose end the kernel half has missed says "still there"
+    /// for ever: the look at the sockets themselves is the better witness.
+    fn miss(&mut self, at: Mono, sweep: &Sweep, rows: &BTreeMap<Cookie, &SockRow>) {
+        for (cookie, entry) in &mut self.entries {
+            if !matches!(entry.witness, Witness::Table { .. }) || rows.contains_key(cookie) {
+                continue;
+            }
+            let Some(step) = entry.current() else { continue };
+            entry.absent = step.at.latest() < at && Self::covers(sweep, Some(entry.life.netns), step.state);
+        }
+    }
+
     /// A row: news of a known life, or a stranger.
     fn see(&mut self, at: Mono, sweep: &Sweep, row: &SockRow) {
         let fin_timeout = self.fin_timeouts.get(&row.netns).copied().unwrap_or(FIN_TIMEOUT);
@@ -177,7 +190,12 @@ impl Engine {
                 // Its handover is in the ring still.
                 return;
             }
-            entry.narrow(row.state, adopt::since(row, at, fin_timeout));
+            entry.absent = false;
+            let since = adopt::since(row, at, fin_timeout);
+            match entry.current() {
+                Some(step) if step.state != row.state => entry.doubt(row.state, since, self.scan),
+                _ => entry.narrow(row.state, since),
+            }
             // A look without fds doesn't take away what one with fds has told.
             let before = entry.seen;
             let mut seen = Seen::from_row(row, at, sweep.fds);
@@ -238,6 +256,7 @@ impl Engine {
         let life = Life {
             cookie: row.cookie,
             side: row.side,
+            netns: row.netns,
             pid: open_by,
             connecting_at: None,
             established_at: None,

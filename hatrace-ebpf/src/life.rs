@@ -103,7 +103,9 @@ pub fn end(sk: *mut c_void, slot: Slot, life: &mut Life, old: i32) {
         unsafe { *last = [sk as u64, life.cookie] }
     }
     let abnormal = !quiet && life.first != 0;
-    if handed || abnormal || EVERY_LIFE.load() != 0 || lingered(life, old, at) {
+    // A transition on the way here was missed: the agent is told rather than a wrong span counted.
+    let skipped = life.state != old as u8;
+    if handed || abnormal || skipped || EVERY_LIFE.load() != 0 || lingered(life, old, at) {
         deliver(sk, life, old, at, &verdict);
     } else {
         tally(life, old, at);

@@ -108,7 +108,13 @@ fn a_hundred_thousand_short_connections_are_all_accounted_for() {
         "{}",
         report.json()["totals"]
     );
-    assert_eq!(report.total("seen.client"), grown, "{}", report.json()["totals"]);
+    // A transition at which the kernel didn't run the program can have been a life's first: said, and bounded.
+    let missing = grown.abs_diff(report.total("seen.client"));
+    assert!(
+        missing <= report.total("missed_runs"),
+        "{grown} connections: {}",
+        report.json()["totals"]
+    );
     assert_eq!(report.total("adopted"), 0);
     assert!(
         report

@@ -152,7 +152,7 @@ fn doctor_tells_what_this_host_allows() {
         finished.stdout,
         finished.stderr
     );
-    for word in ["ok", "BTF", "fentry"] {
+    for word in ["ok", "btf", "fentry"] {
         assert!(finished.stdout.contains(word), "`{word}`: {}", finished.stdout);
     }
     let blind = run_command(

@@ -76,20 +76,41 @@ fn known(bytes: &[u8]) -> Option<Decoded> {
 
 fn life_end(end: &wire::LifeEnd) -> Option<Stamped> {
     let at = Mono::from_ns(end.at);
+    let from = TcpState::from_kernel(end.from)?;
     let ended = EndedLife {
-        life: life(&end.life, at)?,
+        life: caught_up(life(&end.life, at)?, from, at),
         at,
-        from: TcpState::from_kernel(end.from)?,
+        from,
         sk_err: u16::try_from(end.sk_err).ok()?,
         dead: end.dead != 0,
         done: end.done != 0,
         unaccepted: end.unaccepted != 0,
         endpoints: endpoints(&end.ends),
-        netns: Netns(end.life.netns),
         unread: end.unread,
         unacked: end.unacked,
     };
     Some((at, Input::Ended(Box::new(ended))))
+}
+
+/// A record that doesn't know the state its socket left for CLOSE has missed the way there: it was entered some time in between.
+fn caught_up(mut life: Life, from: TcpState, at: Mono) -> Life {
+    if from.closing()
+        && let Some(known) = life.current().filter(|step| step.state != from)
+    {
+        let step = Step {
+            state: from,
+            at: Since::Between {
+                earliest: known.at.latest(),
+                latest: at,
+            },
+        };
+        if life.closing.is_none() {
+            life.closing = Some(step);
+        } else {
+            life.second = Some(step);
+        }
+    }
+    life
 }
 
 fn transition(told: &wire::Transition) -> Option<Stamped> {
@@ -152,6 +173,7 @@ pub fn life(told: &wire::Life, now: Mono) -> Option<Life> {
     Some(Life {
         cookie: Cookie(told.cookie),
         side: side(told.side),
+        netns: Netns(told.netns),
         pid: (told.tgid != 0).then_some(Pid(told.tgid)),
         connecting_at: mono(told.connecting),
         established_at: mono(told.established),

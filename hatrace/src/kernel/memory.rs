@@ -104,16 +104,26 @@ impl Table {
         }
     }
 
-    /// Gives the slots of records back that `ghost` knows to be nobody's: the kernel half may have missed an end.
-    pub fn forget(&self, ghost: impl Fn(&Life) -> bool) {
+    /// Gives the slots of records back that `ghost` knows to be nobody's, and the records.
+    pub fn forget(&self, ghost: impl Fn(&Life) -> bool) -> Vec<Life> {
+        let mut forgotten = Vec::new();
         for slot in 0..self.slots {
             let key = self.key(slot);
-            if key != 0 && ghost(&self.record(slot)) {
-                // SAFETY: `slot` is below `slots`. If the slot has been taken anew meanwhile, the exchange fails.
-                let word = unsafe { self.keys.item::<AtomicU64>(slot).as_ref() };
-                let _ = word.compare_exchange(key, 0, Ordering::AcqRel, Ordering::Acquire);
+            if key == 0 {
+                continue;
+            }
+            let record = self.record(slot);
+            // SAFETY: `slot` is below `slots`. If the slot has been taken anew meanwhile, the exchange fails.
+            let word = unsafe { self.keys.item::<AtomicU64>(slot).as_ref() };
+            if ghost(&record)
+                && word
+                    .compare_exchange(key, 0, Ordering::AcqRel, Ordering::Acquire)
+                    .is_ok()
+            {
+                forgotten.push(record);
             }
         }
+        forgotten
     }
 }
 

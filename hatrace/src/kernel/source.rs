@@ -41,6 +41,12 @@ pub struct Traced {
     unnamed: bool,
     /// The last sweep found sockets of HAProxy's that the table doesn't have.
     strangers: bool,
+    /// Closing lives of the table whose sockets the last look didn't find.
+    absent: BTreeSet<u64>,
+    /// Lives given up for that.
+    given_up: BySide<u64>,
+    /// Runs that the kernel refused, when last asked.
+    missed: u64,
     /// Processes whose sockets may be older than our knowledge of them.
     adopt: bool,
     /// A timewait may be waiting to be seen: handed over since the last sweep, or seen by it.
@@ -70,6 +76,9 @@ impl Traced {
             named: BTreeSet::new(),
             unnamed: false,
             strangers: false,
+            absent: BTreeSet::new(),
+            given_up: BySide::default(),
+            missed: 0,
             adopt: true,
             timewaits: true,
         };
@@ -160,7 +169,17 @@ impl Traced {
         let mut counts: Counts = self.loaded.figures.read(histograms);
         counts.open = open;
         counts.transitions += steps;
+        for side in Side::ALL {
+            counts
+                .lost
+                .set(side, counts.lost.get(side) + self.given_up.get(side));
+        }
         counts.missed_runs = self.loaded.missed_runs();
+        // What was missed leaves records behind that only a look at the sockets can put right: two looks, an interval apart.
+        if counts.missed_runs > self.missed {
+            self.missed = counts.missed_runs;
+            self.strangers = true;
+        }
         out.push((now, Input::Counts(Box::new(counts))));
         self.last_scan = Some(now);
     }
@@ -261,7 +280,7 @@ impl Traced {
             .iter()
             .any(|row| row.timewait && row.state == TcpState::FinWait2);
         self.timewaits = has_timewaits;
-        self.strangers = fds && self.forget_ghosts(&sweep);
+        self.strangers = fds && self.settle(now, &sweep);
         self.named.extend(
             sweep
                 .rows
@@ -295,25 +314,36 @@ impl Traced {
         }
     }
 
-    /// Records that were made by an adoption for a socket that closed in that very moment are nobody's: no look finds their
-    /// socket. Says whether, the other way round, there are sockets of HAProxy's without a record.
-    fn forget_ghosts(&self, sweep: &Sweep) -> bool {
+    /// Holds the table against a look at the sockets. A closing life's record that two looks in a row don't find the socket of is
+    /// nobody's: its end was missed, or an adoption met it in that very moment. It is given up, and counted as lost. Says whether
+    /// another look is wanted: for such records, or for sockets of HAProxy's that have none.
+    fn settle(&mut self, now: Mono, sweep: &Sweep) -> bool {
         let found: BTreeSet<u64> = sweep.rows.iter().map(|row| row.cookie.0).collect();
-        self.loaded.table.forget(|record| {
-            record.flags & wire::flag::ADOPTED != 0
-                && record.first != 0
-                && sweep.netns.contains(&Netns(record.netns))
-                && !found.contains(&record.cookie)
-        });
-        let mut known = BTreeSet::new();
+        let (mut known, mut absent) = (BTreeSet::new(), BTreeSet::new());
         self.loaded.table.scan(|record| {
             known.insert(record.cookie);
+            let entered = record.closing.max(record.second);
+            let covered = sweep.netns.contains(&Netns(record.netns));
+            if record.first != 0 && covered && entered < now.ns() && !found.contains(&record.cookie) {
+                absent.insert(record.cookie);
+            }
         });
+        let ghosts: BTreeSet<u64> = absent.intersection(&self.absent).copied().collect();
+        if !ghosts.is_empty() {
+            for record in self.loaded.table.forget(|record| ghosts.contains(&record.cookie)) {
+                if record.flags & wire::flag::ADOPTED == 0 {
+                    let side = decode::side(record.side);
+                    self.given_up.set(side, self.given_up.get(side) + 1);
+                }
+            }
+        }
         let strange = |row: &SockRow| row.claim != Claim::None && !row.timewait && row.state.lingers();
-        sweep
+        let strangers = sweep
             .rows
             .iter()
-            .any(|row| strange(row) && !known.contains(&row.cookie.0))
+            .any(|row| strange(row) && !known.contains(&row.cookie.0));
+        self.absent = absent;
+        strangers || !self.absent.is_empty()
     }
 
     fn row(diag: &DiagRow, held: Option<&Held>, listeners: &Listeners, netns: Netns) -> SockRow {

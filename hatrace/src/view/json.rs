@@ -209,6 +209,7 @@ fn totals(snapshot: &Snapshot) -> Value {
         "adopted": totals.adopted,
         "transitions": totals.transitions,
         "lost": totals.lost,
+        "missed_runs": totals.missed_runs,
         "with_session": 0,
         "seen": by_side(&totals.seen),
         "counted": by_side(&totals.counted),
