@@ -21,7 +21,7 @@ impl Engine {
                     dwells.ended(side, step.state, until.since(step.at.latest()), 1);
                 }
             }
-            if let Some(row) = entry.lingering(at) {
+            if let Some(row) = entry.lingering(at, self.settings.exact_timewaits) {
                 dwells.open(side, row.state, row.age.at_least, 1);
                 if self.is_worth_a_row(&row) {
                     lingering.push(row);
@@ -52,8 +52,10 @@ impl Engine {
         for side in crate::sock::Side::ALL {
             lost_lives.set(side, counts.lost.get(side) + counts.table_full.get(side));
         }
+        // A socket that was seen, found no room in the table and was then found by a sweep is one socket.
+        let twice = self.late.min(counts.table_full.total());
         Totals {
-            sockets: counts.seen.total() + self.adopted + self.swept,
+            sockets: counts.seen.total() + (self.adopted + self.swept).saturating_sub(twice),
             adopted: self.adopted,
             transitions: counts.transitions,
             lost: lost_lives.total(),

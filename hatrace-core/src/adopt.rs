@@ -34,7 +34,7 @@ pub fn since(row: &SockRow, at: Mono, fin_timeout: Duration) -> Since {
     let latest = at.back(at_least.saturating_sub(COARSE));
     match at_most {
         Some(at_most) if at_most >= at_least => Since::Between {
-            earliest: at.back(at_most + COARSE),
+            earliest: at.back(at_most.saturating_add(COARSE)),
             latest,
         },
         _ => Since::Before(latest),

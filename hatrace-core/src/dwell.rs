@@ -42,18 +42,53 @@ const ORDER: [TcpState; 8] = [
 /// Dwell times of one side and state.
 #[derive(Clone, Debug)]
 struct Population {
-    ended: Histogram<u64>,
-    open: Histogram<u64>,
+    ended: Counted,
+    open: Counted,
     between_sweeps: u64,
+}
+
+/// A histogram and, to the microsecond, its longest span: the bucket's upper end would be a dwell that nobody had.
+#[derive(Clone, Debug)]
+struct Counted {
+    spans: Histogram<u64>,
+    longest: u64,
+}
+
+impl Counted {
+    fn record(&mut self, span: Duration, count: u64) {
+        let span = micros(span);
+        let _ = self.spans.record_n(span, count);
+        self.longest = self.longest.max(span);
+    }
+
+    fn with(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        let _ = both.spans.add(&other.spans);
+        both.longest = both.longest.max(other.longest);
+        both
+    }
+
+    fn percentiles(&self) -> Option<Percentiles> {
+        let at = |quantile| Duration::from_micros(self.spans.value_at_quantile(quantile).min(self.longest));
+        (!self.spans.is_empty()).then(|| Percentiles {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            max: Duration::from_micros(self.longest),
+        })
+    }
 }
 
 impl Population {
     fn new() -> Option<Self> {
         // Three digits: a thousandth; microseconds, as far up as need be.
-        let histogram = Histogram::new(3).ok()?;
+        let none = Counted {
+            spans: Histogram::new(3).ok()?,
+            longest: 0,
+        };
         Some(Self {
-            ended: histogram.clone(),
-            open: histogram,
+            ended: none.clone(),
+            open: none,
             between_sweeps: 0,
         })
     }
@@ -85,7 +120,7 @@ impl Dwells {
         if count > 0
             && let Some(population) = self.of(side, state)
         {
-            let _ = population.ended.record_n(micros(span), count);
+            population.ended.record(span, count);
         }
     }
 
@@ -94,7 +129,7 @@ impl Dwells {
         if count > 0
             && let Some(population) = self.of(side, state)
         {
-            let _ = population.open.record_n(micros(age), count);
+            population.open.record(age, count);
         }
     }
 
@@ -134,39 +169,31 @@ impl Dwells {
     }
 }
 
-fn percentiles(histogram: &Histogram<u64>) -> Option<Percentiles> {
-    let at = |quantile| Duration::from_micros(histogram.value_at_quantile(quantile).min(histogram.max()));
-    (!histogram.is_empty()).then(|| Percentiles {
-        p50: at(0.5),
-        p90: at(0.9),
-        p99: at(0.99),
-        max: Duration::from_micros(histogram.max()),
-    })
-}
-
 fn row(side: Side, state: TcpState, population: &Population) -> Dwell {
-    let mut all = population.ended.clone();
-    let _ = all.add(&population.open);
     let none = Percentiles {
         p50: Duration::ZERO,
         p90: Duration::ZERO,
         p99: Duration::ZERO,
         max: Duration::ZERO,
     };
-    let together = percentiles(&all).unwrap_or(none);
+    let together = population
+        .ended
+        .with(&population.open)
+        .percentiles()
+        .unwrap_or(none);
     Dwell {
         side,
         state,
-        ended: population.ended.len(),
-        open: population.open.len(),
+        ended: population.ended.spans.len(),
+        open: population.open.spans.len(),
         between_sweeps: population.between_sweeps,
         p50: together.p50,
         p90: together.p90,
         p99: together.p99,
         max: together.max,
         buckets: buckets(population),
-        ended_only: percentiles(&population.ended),
-        open_only: percentiles(&population.open),
+        ended_only: population.ended.percentiles(),
+        open_only: population.open.percentiles(),
     }
 }
 
@@ -187,8 +214,8 @@ fn buckets(population: &Population) -> Vec<Bucket> {
         .map(|(low, high)| Bucket {
             low: Duration::from_micros(low),
             high: high.map(Duration::from_micros),
-            ended: count(&population.ended, low, high),
-            open: count(&population.open, low, high),
+            ended: count(&population.ended.spans, low, high),
+            open: count(&population.open.spans, low, high),
         })
         .collect();
     let used = |bucket: &Bucket| bucket.ended + bucket.open > 0;

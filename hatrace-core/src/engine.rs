@@ -8,13 +8,14 @@ use crate::event::{Event, Next, TICK};
 use crate::gaps::Gaps;
 use crate::handed::Handed;
 use crate::ids::{Cookie, Netns, Pid};
-use crate::input::{Counts, Input, ProcessChange, Transition};
+use crate::input::{Counts, Input, ProcessChange};
 use crate::ledger::{Entry, Seen, Witness};
 use crate::life::{EndedLife, Ending, Life, Step};
 use crate::sock::Timer;
 use crate::tcp::TcpState;
 use crate::time::{Mono, Since};
 use crate::timewaits::Timewaits;
+use crate::transitions::Transitions;
 
 /// How the engine is to work.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,8 @@ pub struct Settings {
     pub max_lives: usize,
     /// The source is sweeps alone: lives begin and end between two of them.
     pub polled: bool,
+    /// The kernel half tells when a timewait ends ([`Input::TimewaitEnded`]); if not, the next sweep does.
+    pub exact_timewaits: bool,
 }
 
 /// How long a cookie is remembered after its end, so that a scan of the table read just before isn't taken for news.
@@ -48,13 +51,15 @@ pub struct Engine {
     pub(crate) counts: Counts,
     pub(crate) gaps: Gaps,
     pub(crate) adopted: u64,
+    /// Those among them that began while hatrace watched: their record was refused, or their beginning missed.
+    pub(crate) late: u64,
     /// Lives that sweeps alone told of: in polled mode all of them.
     pub(crate) swept: u64,
     pub(crate) last_sweep: Option<Mono>,
     pub(crate) timewait_overflow: Option<u64>,
     pub(crate) fin_timeouts: BTreeMap<Netns, Duration>,
     pub(crate) ended_processes: Vec<Pid>,
-    transitions: BTreeMap<Cookie, Mono>,
+    transitions: Transitions,
     events: Vec<Event>,
     checked: Mono,
 }
@@ -77,12 +82,13 @@ impl Engine {
             counts: Counts::default(),
             gaps: Gaps::default(),
             adopted: 0,
+            late: 0,
             swept: 0,
             last_sweep: None,
             timewait_overflow: None,
             fin_timeouts: BTreeMap::new(),
             ended_processes: Vec::new(),
-            transitions: BTreeMap::new(),
+            transitions: Transitions::default(),
             events: Vec::new(),
             checked: start,
         }
@@ -94,9 +100,12 @@ impl Engine {
             Input::Open(life) => self.open(life),
             Input::Scanned => self.scanned(at),
             Input::Ended(ended) => self.life_ended(*ended),
-            Input::NoTimewait(cookie) => self.timewait_over(cookie, None),
-            Input::TimewaitEnded(cookie) => self.timewait_over(cookie, Some(at)),
-            Input::Transition(transition) => self.transition(at, transition),
+            Input::NoTimewait(cookie) => self.no_timewait(cookie),
+            Input::TimewaitEnded(cookie) => self.timewait_over(at, cookie),
+            Input::Transition(transition) => {
+                let held = self.transitions.held(at, &transition);
+                self.events.push(Event::Transition { at, transition, held });
+            }
             Input::Counts(counts) => {
                 self.timewaits.counted(at, &counts);
                 self.counts = *counts;
@@ -165,7 +174,7 @@ impl Engine {
             }
             entry.left = entry.left.with(step.state);
             if until.since(step.at.latest()) >= self.settings.min {
-                let row = Box::new(entry.row(step, until));
+                let row = Box::new(entry.row_left(step, Since::Exact(until)));
                 self.events.push(Event::Left { at: until, row, next });
             }
         }
@@ -245,7 +254,8 @@ impl Engine {
             at: ended.at,
             endpoints: ended.endpoints,
             netns: ended.life.netns,
-            open_by: before.and_then(|seen| seen.open_by).filter(|_| !ended.dead),
+            // Who had it open, before HAProxy closed it: what it was held by in the states it has left.
+            open_by: before.and_then(|seen| seen.open_by),
             unread: ended.unread,
             unacked: ended.unacked,
             retransmits: before.map_or(0, |seen| seen.retransmits),
@@ -276,70 +286,42 @@ impl Engine {
         }
     }
 
-    /// A timewait in FIN_WAIT2 is over at a moment that is known: `at`, or, `None`, the moment it would have begun.
-    fn timewait_over(&mut self, cookie: Cookie, at: Option<Mono>) {
+    /// A timewait in FIN_WAIT2 is over, at a moment that is known.
+    fn timewait_over(&mut self, at: Mono, cookie: Cookie) {
         if let Some(handed) = self.handed.remove(&cookie) {
-            let at = at.unwrap_or(handed.at);
-            self.end_timewait(&handed.into_entry(), Since::Exact(at), Next::Gone);
+            self.end_for_good(&handed.into_entry(), Since::Exact(at), Next::Gone);
         } else if let Some(entry) = self.entries.get(&cookie)
             && entry.timewait.is_some()
             && let Some(entry) = self.entries.remove(&cookie)
         {
-            let at = at
-                .or_else(|| entry.seen.as_ref().map(|seen| seen.at))
-                .unwrap_or(self.checked);
-            self.end_timewait(&entry, Since::Exact(at), Next::Gone);
+            self.end_for_good(&entry, Since::Exact(at), Next::Gone);
         }
     }
 
-    /// A timewait's FIN_WAIT2 ended at `end`: into the dwell times, and told if it lasted.
-    pub(crate) fn end_timewait(&mut self, entry: &Entry, end: Since, next: Next) {
-        let Some(since) = entry.timewait else { return };
-        let until = end.latest();
-        let dwell = until.since(since.latest());
-        self.dwells.ended(entry.life.side, TcpState::FinWait2, dwell, 1);
-        self.remember_end(until, entry.life.cookie);
-        if dwell >= self.settings.min {
-            let row = Box::new(entry.row(
-                Step {
-                    state: TcpState::FinWait2,
-                    at: since,
-                },
-                until,
-            ));
-            self.events.push(Event::Left { at: until, row, next });
+    /// What looked like a handover was HAProxy's RST: FIN_WAIT2 ended there and then.
+    fn no_timewait(&mut self, cookie: Cookie) {
+        if let Some(handed) = self.handed.remove(&cookie) {
+            let at = Since::Exact(handed.at);
+            self.end_for_good(&handed.into_full(), at, Next::Ended(Ending::ResetByHaproxy));
         }
     }
 
-    /// A life that only sweeps told of has left its state, or is gone: into the dwell times, and told if it lasted.
-    pub(crate) fn end_swept(&mut self, entry: &Entry, until: Mono, next: Next) {
+    /// A life that isn't followed any further has left its state at `end`: into the dwell times, and told if it lasted.
+    pub(crate) fn end_state(&mut self, entry: &Entry, end: Since, next: Next) {
         let Some(step) = entry.current() else { return };
+        let until = end.latest();
         let dwell = until.since(step.at.latest());
         self.dwells.ended(entry.life.side, step.state, dwell, 1);
         if dwell >= self.settings.min && step.state.lingers() {
-            let row = Box::new(entry.row(step, until));
+            let row = Box::new(entry.row_left(step, end));
             self.events.push(Event::Left { at: until, row, next });
         }
     }
 
-    fn transition(&mut self, at: Mono, transition: Transition) {
-        // `held` wants the last transition of each socket; a host with more open sockets than this goes without.
-        const REMEMBERED_TRANSITIONS: usize = 1 << 16;
-        let mut held = None;
-        if let Some(cookie) = transition.cookie {
-            held = self
-                .transitions
-                .get(&cookie)
-                .map(|since| Since::Exact(*since).age(at));
-            if transition.to == TcpState::Close {
-                self.transitions.remove(&cookie);
-            } else if transition.from != transition.to
-                && (self.transitions.len() < REMEMBERED_TRANSITIONS || self.transitions.contains_key(&cookie))
-            {
-                self.transitions.insert(cookie, at);
-            }
-        }
-        self.events.push(Event::Transition { at, transition, held });
+    /// The same for one of which nothing is left.
+    pub(crate) fn end_for_good(&mut self, entry: &Entry, end: Since, next: Next) {
+        self.end_state(entry, end, next);
+        self.remember_end(end.latest(), entry.life.cookie);
     }
 
     fn process(&mut self, at: Mono, change: ProcessChange) {
@@ -355,6 +337,7 @@ impl Engine {
     pub(crate) fn announce(&mut self, at: Mono) {
         const PATIENCE: Duration = Duration::from_millis(2500);
         self.checked = at;
+        let mut noticed = Vec::new();
         for entry in self.entries.values_mut() {
             let Some(step) = entry.current().filter(|step| step.state.lingers()) else {
                 continue;
@@ -365,12 +348,13 @@ impl Engine {
             let age = at.since(step.at.latest());
             if age >= self.settings.min && (entry.seen.is_some() || age >= self.settings.min + PATIENCE) {
                 entry.announced = entry.announced.with(step.state);
-                self.events.push(Event::Lingers {
-                    at,
-                    row: Box::new(entry.row(step, at)),
-                });
+                noticed.push(Box::new(entry.row(step, at, self.settings.exact_timewaits)));
             }
         }
+        // Many at once (those older than hatrace): in the order of the views.
+        noticed.sort_by_key(|row| std::cmp::Reverse(row.age.at_least));
+        self.events
+            .extend(noticed.into_iter().map(|row| Event::Lingers { at, row }));
     }
 }
 

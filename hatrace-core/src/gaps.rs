@@ -63,6 +63,14 @@ impl Gaps {
                 "{lost} ended lives were lost: the ring was full before it was read, or their end was missed. They are in no histogram."
             ),
         );
+        let other = counts.lost_other;
+        say(
+            "events-lost",
+            other,
+            format!(
+                "{other} records of transitions, processes or ends of timewaits found the ring full: as many lines are missing from the stream. Dwell times don't rest on them, but for timewaits, which the next sweep ends."
+            ),
+        );
         say(
             "table-full",
             full,

@@ -22,6 +22,14 @@ pub struct Handed {
 }
 
 impl Handed {
+    /// As the full socket it was: no timewait was made of it.
+    #[must_use]
+    pub fn into_full(self) -> Entry {
+        let mut entry = self.into_entry();
+        entry.timewait = None;
+        entry
+    }
+
     /// As a life that is followed by its cookie from now on.
     #[must_use]
     pub fn into_entry(self) -> Entry {

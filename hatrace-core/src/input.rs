@@ -70,6 +70,8 @@ pub struct Counts {
     pub table_full: BySide<u64>,
     /// Lives that go on, in the table at present; adopted ones apart.
     pub open: BySide<u64>,
+    /// Other records (transitions, processes, ends of timewaits) that found the ring full.
+    pub lost_other: u64,
     /// Transitions of HAProxy's sockets.
     pub transitions: u64,
     /// Times the kernel refused to run the program because it was already running on that CPU.

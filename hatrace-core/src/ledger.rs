@@ -184,25 +184,52 @@ impl Entry {
             return Holder::Orphaned;
         }
         match &self.seen {
-            Some(seen) if seen.open_by.is_some() => Holder::Held,
-            Some(seen) if seen.unaccepted => Holder::Unaccepted,
             Some(seen) if seen.orphaned => Holder::Orphaned,
+            Some(seen) if seen.unaccepted => Holder::Unaccepted,
             _ => Holder::Held,
+        }
+    }
+
+    /// Who kept it in a state that it left at `until`. HAProxy's close is what ends CLOSE_WAIT, and an orphan is one only since it was closed.
+    fn holder_until(&self, state: TcpState, until: Mono) -> Holder {
+        let held = state == TcpState::CloseWait || self.life.orphaned_at.is_some_and(|at| at >= until);
+        match self.holder() {
+            Holder::Orphaned if held => Holder::Held,
+            holder => holder,
         }
     }
 
     /// As a row of views, if it lingers.
     #[must_use]
-    pub fn lingering(&self, now: Mono) -> Option<Lingering> {
+    pub fn lingering(&self, now: Mono, exact_timewaits: bool) -> Option<Lingering> {
         self.current()
             .filter(|step| step.state.lingers())
-            .map(|step| self.row(step, now))
+            .map(|step| self.row(step, now, exact_timewaits))
     }
 
-    /// As a row: in the state of `step`, at `now`.
+    /// As a row: in the state of `step`, at `now`. `exact_timewaits`: the end of a timewait will be told.
     #[must_use]
-    pub fn row(&self, step: Step, now: Mono) -> Lingering {
+    pub fn row(&self, step: Step, now: Mono, exact_timewaits: bool) -> Lingering {
         let holder = self.holder();
+        let swept = self.witness == Witness::Sweep && (self.timewait.is_none() || !exact_timewaits);
+        Lingering {
+            end_polled: swept,
+            kernel_timer: self.kernel_timer(holder, now),
+            ..self.row_held_by(holder, step, now)
+        }
+    }
+
+    /// As a row: the state of `step` was left at `end`.
+    #[must_use]
+    pub fn row_left(&self, step: Step, end: Since) -> Lingering {
+        let until = end.latest();
+        Lingering {
+            end_polled: !matches!(end, Since::Exact(_)),
+            ..self.row_held_by(self.holder_until(step.state, until), step, until)
+        }
+    }
+
+    fn row_held_by(&self, holder: Holder, step: Step, now: Mono) -> Lingering {
         let open_by = self
             .seen
             .as_ref()
@@ -215,7 +242,7 @@ impl Entry {
             state: step.state,
             holder,
             age: step.at.age(now),
-            end_polled: self.timewait.is_some() || self.witness == Witness::Sweep,
+            end_polled: false,
             endpoints: seen.map(|seen| seen.endpoints),
             netns: seen.map(|seen| seen.netns),
             pid: open_by.map(|(pid, _)| pid).or(self.life.pid),
@@ -228,7 +255,7 @@ impl Entry {
                 .max(seen.map_or(0, |seen| u32::from(seen.retransmits))),
             first_fin: self.first_fin(),
             adopted: self.life.adopted,
-            kernel_timer: self.kernel_timer(holder, now),
+            kernel_timer: None,
         }
     }
 

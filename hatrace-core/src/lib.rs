@@ -22,5 +22,6 @@ mod sweep;
 pub mod tcp;
 pub mod time;
 mod timewaits;
+mod transitions;
 
 pub use engine::{Engine, Settings};

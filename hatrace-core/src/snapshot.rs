@@ -122,7 +122,7 @@ pub struct Lingering {
     pub holder: Holder,
     /// For how long, in this state.
     pub age: Age,
-    /// Whether its end will be seen exactly, or by the next sweep (a timewait without fentry).
+    /// Its end will be known, or is, by a sweep alone (a timewait without fentry); if not, to the microsecond.
     pub end_polled: bool,
     /// Between whom; `None` until a sweep has seen it.
     pub endpoints: Option<Endpoints>,
@@ -158,7 +158,7 @@ pub struct KernelTimer {
 /// Something the user should know about what was, and wasn't, seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// A stable word for it: `records-lost`, `table-full`, `missed-runs`, `timewait-overflow`, `evicted`, `malformed`, `sweep-failed`, `netns-unreachable`, `mptcp`.
+    /// A stable word for it: `records-lost`, `events-lost`, `table-full`, `missed-runs`, `timewait-overflow`, `evicted`, `malformed`, `sweep-failed`, `netns-unreachable`, `mptcp`.
     pub code: &'static str,
     /// How often.
     pub count: u64,

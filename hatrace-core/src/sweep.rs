@@ -94,7 +94,11 @@ impl Engine {
             .max(not_before)
             .min(at);
         self.timewaits.begin(began, entry.life.side, 1);
-        self.end_timewait(entry, Since::Exact(began), Next::State(TcpState::TimeWait));
+        let end = Since::Polled {
+            earliest: not_before,
+            latest: began,
+        };
+        self.end_for_good(entry, end, Next::State(TcpState::TimeWait));
     }
 
     /// Lives that end when a sweep doesn't find them any more.
@@ -124,39 +128,33 @@ impl Engine {
                     }
                     self.entries.insert(cookie, entry);
                 }
-                Some(row) if row.state == TcpState::TimeWait && entry.timewait.is_some() => {
+                Some(row) if row.state == TcpState::TimeWait => {
                     self.became_time_wait(at, last, &entry, row);
                 }
-                Some(row) if row.state == TcpState::TimeWait => {
-                    let began = adopt::time_wait_began(row, at).unwrap_or(at).max(last).min(at);
-                    self.end_swept(&entry, began, Next::State(row.state));
-                    self.timewaits.begin(began, entry.life.side, 1);
-                }
                 Some(row) => {
-                    self.end_swept(&entry, at, Next::State(row.state));
-                    entry.life.second = Some(Step {
+                    let moved = Since::Polled {
+                        earliest: last,
+                        latest: at,
+                    };
+                    self.end_state(&entry, moved, Next::State(row.state));
+                    // What it left is told: the record begins anew, in a state that says as much of whose FIN came first.
+                    entry.life.closing = Some(Step {
                         state: row.state,
-                        at: Since::Polled {
-                            earliest: last,
-                            latest: at,
-                        },
+                        at: moved,
                     });
                     self.entries.insert(cookie, entry);
                 }
-                None if entry.timewait.is_some() => {
-                    let end = Self::gone_by(&entry, last, at);
-                    self.end_timewait(
-                        &entry,
-                        Since::Polled {
-                            earliest: last,
-                            latest: end,
-                        },
-                        Next::Gone,
-                    );
-                }
                 None => {
-                    self.end_swept(&entry, at, Next::Gone);
-                    self.remember_end(at, cookie);
+                    let latest = if entry.timewait.is_some() {
+                        Self::gone_by(&entry, last, at)
+                    } else {
+                        at
+                    };
+                    let end = Since::Polled {
+                        earliest: last,
+                        latest,
+                    };
+                    self.end_for_good(&entry, end, Next::Gone);
                 }
             }
         }
@@ -231,6 +229,7 @@ impl Engine {
         match self.strangers.get(&row.cookie) {
             Some(&(first, scan)) if self.scan >= scan + SCANS => {
                 self.strangers.remove(&row.cookie);
+                self.late += 1;
                 self.adopt(at, fds, row, tighten(since, Since::Before(first)));
             }
             Some(_) => {}

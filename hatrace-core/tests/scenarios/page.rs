@@ -1,0 +1,153 @@
+//! Everything the engine says, as lines.
+
+use std::time::Duration;
+
+use hatrace_core::event::{Event, Next};
+use hatrace_core::ids::Cookie;
+use hatrace_core::snapshot::{Dwell, Lingering, Snapshot};
+use hatrace_core::time::{Age, AgeBound, Mono};
+
+use crate::line::ORIGIN;
+
+/// Totals, dwell times, what lingers, what happened since the last page, what was not seen.
+pub fn page(names: &[String], snapshot: &Snapshot, events: &[Event]) -> Vec<String> {
+    let mut lines = vec![totals(snapshot)];
+    lines.extend(snapshot.dwell.iter().map(dwell));
+    lines.extend(
+        snapshot
+            .lingering
+            .iter()
+            .map(|row| format!("now   {}", lingering(names, row))),
+    );
+    lines.extend(events.iter().map(|happened| event(names, happened)));
+    for notice in &snapshot.notices {
+        lines.push(format!("said  {} {}", notice.code, notice.count));
+    }
+    lines
+}
+
+fn totals(snapshot: &Snapshot) -> String {
+    let totals = &snapshot.totals;
+    let mut line = format!("total sockets {}", totals.sockets);
+    let figures = [
+        ("adopted", totals.adopted),
+        ("seen", totals.seen.total()),
+        ("counted", totals.counted.total()),
+        ("delivered", totals.delivered.total()),
+        ("open", totals.open.total()),
+        ("lost", totals.lost),
+        ("evicted", totals.evicted),
+    ];
+    for (name, figure) in figures.into_iter().filter(|(_, figure)| *figure > 0) {
+        line.push_str(&format!(", {name} {figure}"));
+    }
+    for pid in &snapshot.ended_processes {
+        line.push_str(&format!(", process {pid} ended"));
+    }
+    line
+}
+
+fn dwell(row: &Dwell) -> String {
+    let mut line = format!(
+        "dwell {} {}: ended {}, open {}",
+        row.side, row.state, row.ended, row.open
+    );
+    if row.between_sweeps > 0 {
+        line.push_str(&format!(", between sweeps {}", row.between_sweeps));
+    }
+    if row.ended + row.open > 0 {
+        line.push_str(&format!(", max {}", seconds(row.max)));
+    }
+    line
+}
+
+fn lingering(names: &[String], row: &Lingering) -> String {
+    let mut line = format!(
+        "{} {} {} {} {}, first fin {}",
+        name(names, row.cookie),
+        row.side,
+        row.state,
+        row.holder,
+        age(row.age),
+        row.first_fin.name()
+    );
+    let mut say = |what: String| {
+        line.push_str(", ");
+        line.push_str(&what);
+    };
+    if let Some(pid) = row.pid {
+        say(format!("pid {pid}"));
+    }
+    if let Some(fd) = row.fd {
+        say(format!("fd {}", fd.0));
+    }
+    if row.endpoints.is_none() {
+        say("peer unknown".into());
+    }
+    for (what, bytes) in [("unread", row.unread), ("unacked", row.unacked)] {
+        if let Some(bytes) = bytes.filter(|bytes| *bytes > 0) {
+            say(format!("{what} {bytes}"));
+        }
+    }
+    if row.retransmits > 0 {
+        say(format!("retransmits {}", row.retransmits));
+    }
+    if row.adopted {
+        say("adopted".into());
+    }
+    if row.end_polled {
+        say("end polled".into());
+    }
+    if let Some(timer) = row.kernel_timer {
+        say(format!("{} in {}", timer.name, seconds(timer.left)));
+    }
+    line
+}
+
+fn event(names: &[String], event: &Event) -> String {
+    match event {
+        Event::Lingers { at, row } => format!("event {} lingers {}", moment(*at), lingering(names, row)),
+        Event::Left { at, row, next } => {
+            let next = match next {
+                Next::State(state) => state.name().to_owned(),
+                other => format!("{other:?}"),
+            };
+            format!("event {} left {} -> {next}", moment(*at), lingering(names, row))
+        }
+        Event::Transition { at, transition, held } => format!(
+            "event {} transition {} {} > {}{}",
+            moment(*at),
+            transition.cookie.map_or("?", |cookie| name(names, cookie)),
+            transition.from,
+            transition.to,
+            held.map_or(String::new(), |held| format!(" after {}", age(held)))
+        ),
+        Event::Process { at, change } => format!("event {} {change:?}", moment(*at)),
+    }
+}
+
+fn name(names: &[String], cookie: Cookie) -> &str {
+    usize::try_from(cookie.0 - 1)
+        .ok()
+        .and_then(|index| names.get(index))
+        .map_or("?", String::as_str)
+}
+
+fn moment(at: Mono) -> String {
+    seconds(at.since(ORIGIN))
+}
+
+fn age(age: Age) -> String {
+    let at_least = seconds(age.at_least);
+    let at_most = age.at_most.map(seconds);
+    match (age.bound, at_most) {
+        (AgeBound::Exact, _) => at_least,
+        (bound, Some(at_most)) => format!("{} {at_least}..{at_most}", bound.as_str()),
+        (bound, None) => format!("{} {at_least}", bound.as_str()),
+    }
+}
+
+fn seconds(span: Duration) -> String {
+    let text = format!("{:.6}", span.as_secs_f64());
+    format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
+}
