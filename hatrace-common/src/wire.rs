@@ -300,8 +300,6 @@ pub mod count {
     pub const TRANSITIONS: usize = 36;
     /// MPTCP sockets seen and left alone.
     pub const MPTCP: usize = 37;
-    /// Records found under a socket pointer that belongs to another socket by now.
-    pub const STALE: usize = 38;
     /// Other records (transitions, processes, evidence) that found the ring full.
     pub const LOST_OTHER: usize = 39;
     /// Size of the block.

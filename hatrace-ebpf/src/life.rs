@@ -6,7 +6,7 @@
 use aya_ebpf::cty::c_void;
 use aya_ebpf::{EbpfContext, Global};
 use aya_log_ebpf::warn;
-use hatrace_common::wire::{Ends, Life, LifeEnd, count, flag, kind};
+use hatrace_common::wire::{Ends, Life, LifeEnd, count, flag, kind, side};
 
 use crate::counters::{add, one, span};
 use crate::fields::{
@@ -36,13 +36,28 @@ pub fn begin<C: EbpfContext>(ctx: &C, sk: *mut c_void, side: u8, cookie: u64) ->
     if life.is_none() {
         let times = one(count::TABLE_FULL, side);
         if times & times.wrapping_sub(1) == 0 {
-            warn!(
-                ctx,
-                "the table of lives is full: {} sockets of side {} not followed on this CPU", times, side
-            );
+            say_full(ctx, side, times);
         }
     }
     life
+}
+
+#[inline(always)]
+fn say_full<C: EbpfContext>(ctx: &C, side: u8, times: u64) {
+    match side {
+        side::CLIENT => warn!(
+            ctx,
+            "the table of lives is full: {} client-side sockets not followed on this CPU", times
+        ),
+        side::SERVER => warn!(
+            ctx,
+            "the table of lives is full: {} server-side sockets not followed on this CPU", times
+        ),
+        _ => warn!(
+            ctx,
+            "the table of lives is full: {} other sockets not followed on this CPU", times
+        ),
+    }
 }
 
 /// A new record, all zero but for identity. `None`: no room.

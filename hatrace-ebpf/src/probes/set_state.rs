@@ -9,7 +9,7 @@ use aya_ebpf::Global;
 use aya_ebpf::cty::c_void;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
-use hatrace_common::wire::{Ends, Life, Listen, Listener, Transition, count, kind, port, side};
+use hatrace_common::wire::{Ends, Life, Listen, Listener, Transition, count, flag, kind, port, side};
 
 use crate::counters::{add, one};
 use crate::fields::{
@@ -64,9 +64,8 @@ fn leave_close(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
         return listen(sk, tgid);
     }
     // A socket that had a record under this pointer is gone: its end was missed.
-    if let Some(stale) = find(sk as u64) {
-        stale.free();
-        add(count::STALE, 1);
+    if let Some(slot) = find(sk as u64) {
+        give_up(slot);
     }
     let Some(life) = begin(ctx, sk, side::SERVER, cookie(sk)) else {
         return;
@@ -171,11 +170,21 @@ fn mine(sk: *mut c_void) -> Option<(Slot, &'static mut Life)> {
     let slot = find(sk as u64)?;
     let life = slot.record()?;
     if life.cookie != cookie(sk) {
-        slot.free();
-        add(count::STALE, 1);
+        give_up(slot);
         return None;
     }
     Some((slot, life))
+}
+
+/// A record whose socket is gone, its end missed: lost, and counted as that.
+#[inline(always)]
+fn give_up(slot: Slot) {
+    if let Some(life) = slot.record()
+        && life.flags & flag::ADOPTED == 0
+    {
+        one(count::LOST, life.side);
+    }
+    slot.free();
 }
 
 #[inline(always)]
