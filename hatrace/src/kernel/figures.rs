@@ -101,6 +101,7 @@ fn counts(sum: &[u64; count::SIZE], short: Vec<ShortDwell>) -> Counts {
         lost: by_side(count::LOST),
         table_full: by_side(count::TABLE_FULL),
         open: BySide::default(),
+        lost_other: sum[count::LOST_OTHER],
         transitions: sum[count::TRANSITIONS],
         missed_runs: 0,
         reset_by_peer: by_side(count::RESET_BY_PEER),

@@ -5,6 +5,7 @@ mod btf;
 mod decode;
 mod figures;
 mod files;
+mod ghosts;
 mod load;
 mod memory;
 mod offsets;

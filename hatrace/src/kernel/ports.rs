@@ -63,29 +63,25 @@ impl Told {
         }
     }
 
-    /// Holds what was told against every listener of a namespace. Where somebody else listens on an address of HAProxy's, accepted
+    /// Holds what was told against every listener there is. Where somebody else listens on an address of HAProxy's, accepted
     /// sockets can't be told apart by it: while HAProxy listens there too that is said, and when it doesn't any more it
     /// is no longer HAProxy's address.
-    pub fn compare(&mut self, loaded: &mut Loaded, netns: Netns, listening: &[DiagRow]) -> Vec<Gap> {
-        let mut others: BTreeMap<SocketAddr, bool> = BTreeMap::new();
-        for row in listening {
-            let ours = row.inode.is_some_and(|inode| self.held.contains(&inode));
-            let local = row.endpoints.local;
-            if self.entries.contains_key(&(netns, local)) && !ours {
-                others.insert(local, false);
-            }
-        }
-        for row in listening
-            .iter()
-            .filter(|row| row.inode.is_some_and(|inode| self.held.contains(&inode)))
-        {
-            if let Some(shared) = others.get_mut(&row.endpoints.local) {
-                *shared = true;
-            }
-        }
+    pub fn compare(&mut self, loaded: &mut Loaded, listening: &[(Netns, DiagRow)]) -> Vec<Gap> {
+        let ours = |row: &DiagRow| row.inode.is_some_and(|inode| self.held.contains(&inode));
+        let (own, others): (BTreeSet<_>, BTreeSet<_>) = {
+            let place = |(netns, row): &(Netns, DiagRow)| (*netns, row.endpoints.local);
+            let (own, others): (Vec<_>, Vec<_>) = listening.iter().partition(|(_, row)| ours(row));
+            (
+                own.into_iter().map(place).collect(),
+                others.into_iter().map(place).collect(),
+            )
+        };
         let mut gaps = Vec::new();
-        for (local, shared) in others {
-            if shared {
+        for (netns, local) in others {
+            if !self.entries.contains_key(&(netns, local)) {
+                continue;
+            }
+            if own.contains(&(netns, local)) {
                 gaps.push(Gap::SharedListener { local, pid: None });
             } else {
                 self.remove(loaded, netns, local);

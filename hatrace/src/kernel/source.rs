@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use hatrace_common::wire::{self, process};
 use hatrace_core::ids::{Cookie, Fd, Netns, Pid};
-use hatrace_core::input::{Counts, Gap, Input, Sweep};
+use hatrace_core::input::{Counts, Gap, Input};
 use hatrace_core::sock::{BySide, Claim, Side, SockRow};
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Mono;
 
 use super::decode::{self, Decoded};
 use super::files::{Files, Held, Purpose};
+use super::ghosts::Ghosts;
 use super::load::{LoadError, LoadOptions, Loaded};
 use super::ports::{Told, address_of};
 use crate::error::Problem;
 use crate::port::{Depth, Source, Stamped};
-use crate::sockdiag::{DiagRow, Listeners, NetnsSocket, TIMEWAITS_LISTED, lingering_states, sock_row};
+use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row};
 use crate::target::Target;
 
 /// The table is read this often: how late a socket that lingers is noticed.
@@ -29,8 +30,7 @@ pub struct Traced {
     files: Files,
     told: Told,
     target: Target,
-    sockets: BTreeMap<Netns, NetnsSocket>,
-    unreachable: BTreeSet<Netns>,
+    namespaces: Namespaces,
     sweep_interval: Duration,
     min: Duration,
     last_scan: Option<Mono>,
@@ -41,10 +41,7 @@ pub struct Traced {
     unnamed: bool,
     /// The last sweep found sockets of HAProxy's that the table doesn't have.
     strangers: bool,
-    /// Closing lives of the table whose sockets the last look didn't find.
-    absent: BTreeSet<u64>,
-    /// Lives given up for that.
-    given_up: BySide<u64>,
+    ghosts: Ghosts,
     /// Runs that the kernel refused, when last asked.
     missed: u64,
     /// Processes whose sockets may be older than our knowledge of them.
@@ -67,8 +64,7 @@ impl Traced {
             files: Files::default(),
             told: Told::default(),
             target,
-            sockets: BTreeMap::new(),
-            unreachable: BTreeSet::new(),
+            namespaces: Namespaces::default(),
             sweep_interval,
             min: options.min,
             last_scan: None,
@@ -76,8 +72,7 @@ impl Traced {
             named: BTreeSet::new(),
             unnamed: false,
             strangers: false,
-            absent: BTreeSet::new(),
-            given_up: BySide::default(),
+            ghosts: Ghosts::default(),
             missed: 0,
             adopt: true,
             timewaits: true,
@@ -169,11 +164,7 @@ impl Traced {
         let mut counts: Counts = self.loaded.figures.read(histograms);
         counts.open = open;
         counts.transitions += steps;
-        for side in Side::ALL {
-            counts
-                .lost
-                .set(side, counts.lost.get(side) + self.given_up.get(side));
-        }
+        self.ghosts.count(&mut counts);
         counts.missed_runs = self.loaded.missed_runs();
         // What was missed leaves records behind that only a look at the sockets can put right: two looks, an interval apart.
         if counts.missed_runs > self.missed {
@@ -184,92 +175,34 @@ impl Traced {
         self.last_scan = Some(now);
     }
 
-    /// The namespaces HAProxy's processes and sockets are in, each with a netlink socket where it could be entered.
-    fn enter_namespaces(&mut self, now: Mono, out: &mut Vec<Stamped>) {
-        for (pid, netns) in self
-            .target
-            .processes()
-            .filter_map(|process| Some((process.pid, process.netns()?)))
-        {
-            if let Some(socket) = self.sockets.get_mut(&netns) {
-                socket.seen_through(pid);
-                continue;
-            }
-            match NetnsSocket::of_process(pid) {
-                Ok(socket) => {
-                    self.sockets.insert(netns, socket);
-                }
-                Err(error) => {
-                    if self.unreachable.insert(netns) {
-                        out.push((
-                            now,
-                            Input::Gap(Gap::NetnsUnreachable {
-                                netns,
-                                why: error.to_string(),
-                            }),
-                        ));
-                    }
-                }
-            }
-        }
-    }
-
     /// A sweep for timewaits and addresses; a full one looks at the fds as well, and adopts.
     fn sweep(&mut self, now: Mono, fds: bool, out: &mut Vec<Stamped>) {
-        self.enter_namespaces(now, out);
-        let mut states = lingering_states();
+        let unreachable = self.namespaces.enter(self.target.namespaces());
         let held = if fds {
             self.held_by_cookie(now, out)
         } else {
             BTreeMap::new()
         };
-        let crowd: u64 = self.sockets.values().filter_map(NetnsSocket::timewaits).sum();
-        if crowd < TIMEWAITS_LISTED {
-            states = states.with(TcpState::TimeWait);
+        let looked = self.namespaces.look(fds);
+        let mut gaps: Vec<Gap> = unreachable.into_iter().chain(looked.gaps()).collect();
+        let (mut sweep, mut rows) = (looked.sweep, looked.rows);
+        let listening: Vec<_> = rows
+            .extract_if(.., |(_, row)| row.state == TcpState::Listen)
+            .collect();
+        if fds {
+            gaps.extend(self.told.compare(&mut self.loaded, &listening));
         }
-        let mut sweep = Sweep {
-            netns: Vec::new(),
-            states,
-            fds,
-            rows: Vec::new(),
-            timewait_overflow: None,
-            fin_timeout: Vec::new(),
-        };
+        out.extend(gaps.into_iter().map(|gap| (now, Input::Gap(gap))));
         let mut listeners = Listeners::default();
         for (netns, local, side) in self.told.iter() {
             listeners.add(netns, local, side);
         }
         let mut taken = BTreeSet::new();
-        for (netns, socket) in &mut self.sockets {
-            match socket.dump(states.with(TcpState::Listen)) {
-                Ok(mut rows) => {
-                    sweep.netns.push(*netns);
-                    let listening: Vec<DiagRow> =
-                        rows.extract_if(.., |row| row.state == TcpState::Listen).collect();
-                    if fds {
-                        let gaps = self.told.compare(&mut self.loaded, *netns, &listening);
-                        out.extend(gaps.into_iter().map(|gap| (now, Input::Gap(gap))));
-                    }
-                    for row in &rows {
-                        taken.insert(row.cookie);
-                        sweep
-                            .rows
-                            .push(Self::row(row, held.get(&row.cookie), &listeners, *netns));
-                    }
-                }
-                Err(error) => out.push((
-                    now,
-                    Input::Gap(Gap::SweepFailed {
-                        why: format!("sock_diag: {error}"),
-                    }),
-                )),
-            }
-            if let Some(more) = socket.timewait_overflow() {
-                sweep.timewait_overflow = Some(sweep.timewait_overflow.unwrap_or(0) + more);
-            }
+        for (netns, row) in &rows {
+            taken.insert(row.cookie);
             sweep
-                .fin_timeout
-                .extend(socket.fin_timeout().map(|timeout| (*netns, timeout)));
+                .rows
+                .push(Self::row(row, held.get(&row.cookie), &listeners, *netns));
         }
         // Held in a namespace that sock_diag couldn't look into: the fds alone tell of it.
         for (cookie, held) in held.iter().filter(|(cookie, _)| !taken.contains(cookie)) {
@@ -280,7 +213,7 @@ impl Traced {
             .iter()
             .any(|row| row.timewait && row.state == TcpState::FinWait2);
         self.timewaits = has_timewaits;
-        self.strangers = fds && self.settle(now, &sweep);
+        self.strangers = fds && self.ghosts.settle(&self.loaded.table, now, &sweep);
         self.named.extend(
             sweep
                 .rows
@@ -312,38 +245,6 @@ impl Traced {
                 BTreeMap::new()
             }
         }
-    }
-
-    /// Holds the table against a look at the sockets. A closing life's record that two looks in a row don't find the socket of is
-    /// nobody's: its end was missed, or an adoption met it in that very moment. It is given up, and counted as lost. Says whether
-    /// another look is wanted: for such records, or for sockets of HAProxy's that have none.
-    fn settle(&mut self, now: Mono, sweep: &Sweep) -> bool {
-        let found: BTreeSet<u64> = sweep.rows.iter().map(|row| row.cookie.0).collect();
-        let (mut known, mut absent) = (BTreeSet::new(), BTreeSet::new());
-        self.loaded.table.scan(|record| {
-            known.insert(record.cookie);
-            let entered = record.closing.max(record.second);
-            let covered = sweep.netns.contains(&Netns(record.netns));
-            if record.first != 0 && covered && entered < now.ns() && !found.contains(&record.cookie) {
-                absent.insert(record.cookie);
-            }
-        });
-        let ghosts: BTreeSet<u64> = absent.intersection(&self.absent).copied().collect();
-        if !ghosts.is_empty() {
-            for record in self.loaded.table.forget(|record| ghosts.contains(&record.cookie)) {
-                if record.flags & wire::flag::ADOPTED == 0 {
-                    let side = decode::side(record.side);
-                    self.given_up.set(side, self.given_up.get(side) + 1);
-                }
-            }
-        }
-        let strange = |row: &SockRow| row.claim != Claim::None && !row.timewait && row.state.lingers();
-        let strangers = sweep
-            .rows
-            .iter()
-            .any(|row| strange(row) && !known.contains(&row.cookie.0));
-        self.absent = absent;
-        strangers || !self.absent.is_empty()
     }
 
     fn row(diag: &DiagRow, held: Option<&Held>, listeners: &Listeners, netns: Netns) -> SockRow {

@@ -1,26 +1,25 @@
 //! The polled mode: sock_diag sweeps in place of the kernel half. Nothing is loaded; what begins and ends between two sweeps
 //! is known no better than that.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use hatrace_core::ids::{Fd, Netns, Pid};
-use hatrace_core::input::{Gap, Input, Sweep};
+use hatrace_core::input::Input;
 use hatrace_core::sock::{Claim, Side};
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Mono;
 
 use crate::error::Problem;
 use crate::port::{Depth, Source, Stamped};
-use crate::sockdiag::{DiagRow, Listeners, NetnsSocket, TIMEWAITS_LISTED, lingering_states, sock_row};
+use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row};
 use crate::target::{Target, socket_inodes};
 
 /// Sweeps at work.
 pub struct Polled {
     target: Target,
     interval: Duration,
-    sockets: BTreeMap<Netns, NetnsSocket>,
-    unreachable: BTreeSet<Netns>,
+    namespaces: Namespaces,
     /// Who has an inode open, of HAProxy's processes.
     owners: HashMap<u64, (Pid, Fd)>,
     /// Inodes that nobody of HAProxy's had open when last looked.
@@ -35,40 +34,10 @@ impl Polled {
         Self {
             target,
             interval,
-            sockets: BTreeMap::new(),
-            unreachable: BTreeSet::new(),
+            namespaces: Namespaces::default(),
             owners: HashMap::new(),
             others: BTreeSet::new(),
             last: None,
-        }
-    }
-
-    fn enter_namespaces(&mut self, now: Mono, out: &mut Vec<Stamped>) {
-        for (pid, netns) in self
-            .target
-            .processes()
-            .filter_map(|process| Some((process.pid, process.netns()?)))
-        {
-            if let Some(socket) = self.sockets.get_mut(&netns) {
-                socket.seen_through(pid);
-                continue;
-            }
-            match NetnsSocket::of_process(pid) {
-                Ok(socket) => {
-                    self.sockets.insert(netns, socket);
-                }
-                Err(error) => {
-                    if self.unreachable.insert(netns) {
-                        out.push((
-                            now,
-                            Input::Gap(Gap::NetnsUnreachable {
-                                netns,
-                                why: error.to_string(),
-                            }),
-                        ));
-                    }
-                }
-            }
         }
     }
 
@@ -112,47 +81,21 @@ impl Polled {
     }
 
     fn sweep(&mut self, now: Mono, out: &mut Vec<Stamped>) -> Result<(), Problem> {
-        self.enter_namespaces(now, out);
-        let mut states = lingering_states();
-        let crowd: u64 = self.sockets.values().filter_map(NetnsSocket::timewaits).sum();
-        if crowd < TIMEWAITS_LISTED {
-            states = states.with(TcpState::TimeWait);
+        let unreachable = self.namespaces.enter(self.target.namespaces());
+        let looked = self.namespaces.look(true);
+        if let (None, Some(error)) = (self.last, looked.failures.first()) {
+            return Err(
+                Problem::cannot(format!("sock_diag can't list the sockets of this host: {error}"))
+                    .remedy("modprobe tcp_diag"),
+            );
         }
-        let mut sweep = Sweep {
-            netns: Vec::new(),
-            states,
-            fds: true,
-            rows: Vec::new(),
-            timewait_overflow: None,
-            fin_timeout: Vec::new(),
-        };
-        let mut found = Vec::new();
-        for (netns, socket) in &mut self.sockets {
-            match socket.dump(states.with(TcpState::Listen)) {
-                Ok(rows) => {
-                    sweep.netns.push(*netns);
-                    found.extend(rows.into_iter().map(|row| (*netns, row)));
-                }
-                Err(error) if self.last.is_none() => {
-                    return Err(Problem::cannot(format!(
-                        "sock_diag can't list the sockets of this host: {error}"
-                    ))
-                    .remedy("modprobe tcp_diag"));
-                }
-                Err(error) => out.push((
-                    now,
-                    Input::Gap(Gap::SweepFailed {
-                        why: format!("sock_diag: {error}"),
-                    }),
-                )),
-            }
-            if let Some(more) = socket.timewait_overflow() {
-                sweep.timewait_overflow = Some(sweep.timewait_overflow.unwrap_or(0) + more);
-            }
-            sweep
-                .fin_timeout
-                .extend(socket.fin_timeout().map(|timeout| (*netns, timeout)));
-        }
+        out.extend(
+            unreachable
+                .into_iter()
+                .chain(looked.gaps())
+                .map(|gap| (now, Input::Gap(gap))),
+        );
+        let (mut sweep, found) = (looked.sweep, looked.rows);
         self.learn_owners(&found);
         let listeners = self.listeners(&found);
         for (netns, row) in found.iter().filter(|(_, row)| row.state != TcpState::Listen) {

@@ -2,10 +2,12 @@
 
 mod claims;
 mod message;
+mod namespaces;
 mod socket;
 
 pub use claims::{Listeners, sock_row};
 pub use message::{DiagRow, answers};
+pub use namespaces::Namespaces;
 pub use socket::NetnsSocket;
 
 use hatrace_core::tcp::{StateSet, TcpState};
@@ -18,6 +20,3 @@ pub fn lingering_states() -> StateSet {
         .filter(|state| state.lingers())
         .collect()
 }
-
-/// Above this many timewaits in a namespace, TIME_WAITs are not asked for: listing them would cost more than they tell.
-pub const TIMEWAITS_LISTED: u64 = 20_000;

@@ -6,7 +6,7 @@ mod version;
 
 use std::collections::BTreeMap;
 
-use hatrace_core::ids::Pid;
+use hatrace_core::ids::{Netns, Pid};
 use hatrace_core::input::ProcessChange;
 
 use crate::error::Problem;
@@ -93,6 +93,12 @@ impl Target {
     /// The processes followed.
     pub fn processes(&self) -> impl Iterator<Item = &Proc> {
         self.processes.values()
+    }
+
+    /// The network namespace of each, where it can be told.
+    pub fn namespaces(&self) -> impl Iterator<Item = (Pid, Netns)> {
+        self.processes()
+            .filter_map(|process| Some((process.pid, process.netns()?)))
     }
 
     /// HAProxy's process name.

@@ -1,0 +1,68 @@
+//! Records of the table that are nobody's: their end was missed, or an adoption met it in that very moment.
+
+use std::collections::BTreeSet;
+
+use hatrace_common::wire;
+use hatrace_core::ids::Netns;
+use hatrace_core::input::{Counts, Sweep};
+use hatrace_core::sock::{BySide, Claim, Side, SockRow};
+use hatrace_core::time::Mono;
+
+use super::decode;
+use super::memory::Table;
+
+/// What looks at the sockets have said against the table.
+#[derive(Default)]
+pub struct Ghosts {
+    /// Closing lives of the table whose sockets the last look didn't find.
+    absent: BTreeSet<u64>,
+    /// Lives given up for that.
+    given_up: BySide<u64>,
+}
+
+impl Ghosts {
+    /// Holds the table against a look at the sockets. A closing life's record that two looks in a row don't find the socket of is
+    /// given up, and counted as lost. Says whether another look is wanted: for such records, or for sockets of HAProxy's
+    /// that have none.
+    pub fn settle(&mut self, table: &Table, now: Mono, sweep: &Sweep) -> bool {
+        let found: BTreeSet<u64> = sweep.rows.iter().map(|row| row.cookie.0).collect();
+        let (mut known, mut absent) = (BTreeSet::new(), BTreeSet::new());
+        table.scan(|record| {
+            known.insert(record.cookie);
+            let entered = record.closing.max(record.second);
+            let covered = sweep.netns.contains(&Netns(record.netns));
+            if record.first != 0 && covered && entered < now.ns() && !found.contains(&record.cookie) {
+                absent.insert(record.cookie);
+            }
+        });
+        let ghosts: BTreeSet<u64> = absent.intersection(&self.absent).copied().collect();
+        if !ghosts.is_empty() {
+            self.give_up(table, &ghosts);
+        }
+        self.absent = absent;
+        let strange = |row: &SockRow| row.claim != Claim::None && !row.timewait && row.state.lingers();
+        let strangers = sweep
+            .rows
+            .iter()
+            .any(|row| strange(row) && !known.contains(&row.cookie.0));
+        strangers || !self.absent.is_empty()
+    }
+
+    fn give_up(&mut self, table: &Table, ghosts: &BTreeSet<u64>) {
+        for record in table.forget(|record| ghosts.contains(&record.cookie)) {
+            if record.flags & wire::flag::ADOPTED == 0 {
+                let side = decode::side(record.side);
+                self.given_up.set(side, self.given_up.get(side) + 1);
+            }
+        }
+    }
+
+    /// Adds the lives given up to those lost.
+    pub fn count(&self, counts: &mut Counts) {
+        for side in Side::ALL {
+            counts
+                .lost
+                .set(side, counts.lost.get(side) + self.given_up.get(side));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The network namespaces HAProxy's processes are in, and a look into all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use hatrace_core::ids::{Netns, Pid};
+use hatrace_core::input::{Gap, Sweep};
+use hatrace_core::tcp::TcpState;
+
+use super::{DiagRow, NetnsSocket, lingering_states};
+
+/// Above this many timewaits in all, TIME_WAITs are not asked for: listing them would cost more than they tell.
+const TIMEWAITS_LISTED: u64 = 20_000;
+
+/// A netlink socket in each namespace that could be entered.
+#[derive(Default)]
+pub struct Namespaces {
+    sockets: BTreeMap<Netns, NetnsSocket>,
+    unreachable: BTreeSet<Netns>,
+}
+
+/// What a look found.
+pub struct Looked {
+    /// What was looked at and what the namespaces themselves tell; no rows yet.
+    pub sweep: Sweep,
+    /// The sockets, listeners among them.
+    pub rows: Vec<(Netns, DiagRow)>,
+    /// Namespaces that couldn't be listed.
+    pub failures: Vec<io::Error>,
+}
+
+impl Looked {
+    /// The failures, for the engine.
+    pub fn gaps(&self) -> impl Iterator<Item = Gap> {
+        self.failures.iter().map(|error| Gap::SweepFailed {
+            why: format!("sock_diag: {error}"),
+        })
+    }
+}
+
+impl Namespaces {
+    /// Enters the namespaces of `processes` that are new. Tells of those that can't be, once each.
+    pub fn enter(&mut self, processes: impl Iterator<Item = (Pid, Netns)>) -> Vec<Gap> {
+        let mut gaps = Vec::new();
+        for (pid, netns) in processes {
+            if let Some(socket) = self.sockets.get_mut(&netns) {
+                socket.seen_through(pid);
+                continue;
+            }
+            match NetnsSocket::of_process(pid) {
+                Ok(socket) => {
+                    self.sockets.insert(netns, socket);
+                }
+                Err(error) => {
+                    if self.unreachable.insert(netns) {
+                        let why = error.to_string();
+                        gaps.push(Gap::NetnsUnreachable { netns, why });
+                    }
+                }
+            }
+        }
+        gaps
+    }
+
+    /// Looks into each for what lingers, and for listeners; `fds`: as the sweep is to say of itself.
+    pub fn look(&mut self, fds: bool) -> Looked {
+        let mut states = lingering_states();
+        let crowd: u64 = self.sockets.values().filter_map(NetnsSocket::timewaits).sum();
+        if crowd < TIMEWAITS_LISTED {
+            states = states.with(TcpState::TimeWait);
+        }
+        let mut looked = Looked {
+            sweep: Sweep {
+                netns: Vec::new(),
+                states,
+                fds,
+                rows: Vec::new(),
+                timewait_overflow: None,
+                fin_timeout: Vec::new(),
+            },
+            rows: Vec::new(),
+            failures: Vec::new(),
+        };
+        let sweep = &mut looked.sweep;
+        for (netns, socket) in &mut self.sockets {
+            match socket.dump(states.with(TcpState::Listen)) {
+                Ok(rows) => {
+                    sweep.netns.push(*netns);
+                    looked.rows.extend(rows.into_iter().map(|row| (*netns, row)));
+                }
+                Err(error) => looked.failures.push(error),
+            }
+            if let Some(more) = socket.timewait_overflow() {
+                sweep.timewait_overflow = Some(sweep.timewait_overflow.unwrap_or(0) + more);
+            }
+            sweep
+                .fin_timeout
+                .extend(socket.fin_timeout().map(|timeout| (*netns, timeout)));
+        }
+        looked
+    }
+}
