@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Exit codes (`DESIGN`: 0 done, 1 failed, 2 usage, 3 this host or target can't).
+/// Exit codes (0 done, 1 failed, 2 usage, 3 this host or target can't).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Something failed that should have worked.

@@ -7,6 +7,7 @@ use crate::cli::DoctorOptions;
 use crate::doctor::{Host, Probes, checks};
 use crate::error::Problem;
 use crate::kernel::{LoadError, probe};
+use crate::port::Status;
 use crate::sockdiag::{NetnsSocket, lingering_states};
 use crate::target::{Proc, Target};
 use crate::view::{Format, Output, Page, Selection, doctor};
@@ -15,11 +16,17 @@ pub(super) fn run(options: &DoctorOptions) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
     let found = checks(&Host::this(), &probes(options)?);
     let page = Page::on(&output, usize::MAX, Selection::default());
-    unless_gone(output.draw(|out| match options.output.format {
+    let _ = unless_gone(output.draw(|out| match options.output.format {
         Format::Json => doctor::json(out, &found),
         Format::Text => doctor::text(out, &found, &page),
-    }))
-    .map(|_| ())
+    }))?;
+    match found.iter().filter(|check| check.status == Status::Fail).count() {
+        0 => Ok(()),
+        fails => Err(Problem::cannot(format!(
+            "this host lacks what tracing needs: {fails} of its checks say `fail`"
+        ))
+        .remedy("what stands below each of them")),
+    }
 }
 
 fn probes(options: &DoctorOptions) -> Result<Probes, Problem> {

@@ -20,8 +20,8 @@ use crate::view::{OutputError, OutputOptions};
 #[must_use]
 pub fn run(invocation: Invocation) -> ExitCode {
     let output = output_of(&invocation).clone();
-    log_words(output.verbose);
     let words = Words::new(&output);
+    log_words(output.verbose, words);
     let done = runtime().and_then(|runtime| runtime.block_on(dispatch(invocation, words)));
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,7 +63,7 @@ const fn output_of(invocation: &Invocation) -> &OutputOptions {
 }
 
 /// `-v`: the kernel half's rare words and what was done without; `-vv`: more of it.
-fn log_words(verbose: u8) {
+fn log_words(verbose: u8, words: Words) {
     let level = match verbose {
         0 => tracing::Level::ERROR,
         1 => tracing::Level::INFO,
@@ -72,6 +72,7 @@ fn log_words(verbose: u8) {
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
+        .with_ansi(words.paint().colours())
         .with_writer(std::io::stderr)
         .try_init();
 }

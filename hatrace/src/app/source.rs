@@ -46,6 +46,12 @@ impl Watch {
             min: options.min,
             max_lives: MAX_LIVES,
             polled,
+            exact_timewaits: matches!(
+                context.mode,
+                Mode::Traced {
+                    exact_timewaits: true
+                }
+            ),
         };
         let engine = Engine::new(settings, context.started_mono);
         Ok(Self {
@@ -65,6 +71,7 @@ impl Watch {
             min: options.min,
             max_lives: MAX_LIVES,
             polled: true,
+            exact_timewaits: false,
         };
         let engine = Engine::new(settings, context.started_mono);
         let source = Box::new(Polled::new(target, options.interval));
@@ -105,7 +112,7 @@ fn source(target: Target, options: &WatchOptions, words: Words) -> Result<(Box<d
                     return Ok((Box::new(traced), mode));
                 }
                 Err(error) => {
-                    let problem = explain(&error, &target);
+                    let problem = explain(&error);
                     // Every transition can't be polled, and what can't be read can't be polled either.
                     if options.mode == ModeChoice::Traced || options.all || readable(&target).is_err() {
                         return Err(problem);
@@ -154,17 +161,18 @@ fn slots(target: &Target) -> usize {
         .clamp(*SLOTS.start(), *SLOTS.end())
 }
 
-fn sudo(target: &Target) -> String {
-    let pids: Vec<String> = target.pids().iter().map(ToString::to_string).collect();
-    format!("sudo hatrace --pid {}", pids.join(" "))
+/// The same command, by root.
+fn sudo() -> String {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    format!("sudo hatrace {}", words.join(" ")).trim_end().to_owned()
 }
 
 /// Why the kernel half isn't there, and what to do.
-fn explain(error: &LoadError, target: &Target) -> Problem {
+fn explain(error: &LoadError) -> Problem {
     match error {
         LoadError::NotPermitted => {
             Problem::cannot("loading eBPF needs root (or CAP_BPF + CAP_PERFMON + CAP_SYS_PTRACE)")
-                .remedy(sudo(target))
+                .remedy(sudo())
         }
         LoadError::NoBtf { .. } => Problem::cannot(error.to_string())
             .remedy("a kernel with CONFIG_DEBUG_INFO_BTF=y, Linux 5.12 or newer")
@@ -185,7 +193,7 @@ fn readable(target: &Target) -> Result<(), Problem> {
                 "HAProxy's open files (/proc/{}/fd) can't be read: that needs root (or CAP_SYS_PTRACE)",
                 process.pid
             ))
-            .remedy(sudo(target)));
+            .remedy(sudo()));
         }
     }
     Ok(())

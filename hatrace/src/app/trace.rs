@@ -51,6 +51,9 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
     if stop == Stop::OutputGone {
         return Ok(());
     }
+    if unless_gone(lines.tell_hidden(&mut output))?.is_break() {
+        return Ok(());
+    }
     if stop == Stop::HaproxyGone {
         words.say("every HAProxy process that was followed has ended");
     } else {
@@ -92,17 +95,9 @@ impl Lines {
             .filter(|event| page.selection.keeps_event(event))
             .collect();
         if self.second.elapsed() >= Duration::from_secs(1) {
-            let hidden = std::mem::take(&mut self.hidden);
-            self.told = 0;
             self.second = Instant::now();
-            if hidden > 0 {
-                output.draw(|out| {
-                    writeln!(
-                        out,
-                        "... {hidden} more lines in that second; a pipe or -o FILE has them all"
-                    )
-                })?;
-            }
+            self.told = 0;
+            self.tell_hidden(output)?;
         }
         let room = if self.spare {
             READABLE.saturating_sub(self.told)
@@ -112,7 +107,7 @@ impl Lines {
         self.hidden += wanted.len().saturating_sub(room);
         self.told += wanted.len().min(room);
         if wanted.is_empty() {
-            return Ok(());
+            return output.still_read();
         }
         let format = self.format;
         output.draw(|out| {
@@ -120,6 +115,20 @@ impl Lines {
                 Format::Text => stream::event(out, event, context, page),
                 Format::Json => json::event(out, event, context),
             })
+        })
+    }
+
+    /// How many lines were not drawn since the last call.
+    fn tell_hidden(&mut self, output: &mut Output) -> Result<(), OutputError> {
+        let hidden = std::mem::take(&mut self.hidden);
+        if hidden == 0 {
+            return Ok(());
+        }
+        output.draw(|out| {
+            writeln!(
+                out,
+                "... {hidden} more lines in that second; a pipe or -o FILE has them all"
+            )
         })
     }
 }

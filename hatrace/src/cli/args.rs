@@ -35,7 +35,7 @@ pub(super) enum Command {
     /// Print a line for each socket that leaves or lingers in a state (the default)
     #[command(after_help = help::TRACE)]
     Trace(TraceArgs),
-    /// Watch, then report: histograms, the oldest sockets, the peers, one line to paste
+    /// Watch, then report: histograms, the oldest sockets, whom they wait for, one line to paste
     #[command(after_help = help::REPORT)]
     Report(ReportArgs),
     /// List the sockets that are stuck now, oldest first

@@ -28,7 +28,7 @@ pub fn closing_words(pid: Pid) -> String {
         "The demo's HAProxy (pid {pid}) is gone. The same of your own:\n  \
          sudo hatrace --pid $(pidof haproxy)   a line for each socket that lingers; Ctrl-C for the summary\n  \
          sudo hatrace stuck                    what is stuck right now, oldest first\n  \
-         sudo hatrace report -d 30s            this report: dwell times, the oldest sockets, the peers\n  \
+         sudo hatrace report -d 30s            this report: dwell times, the oldest sockets, whom they wait for\n  \
          sudo hatrace doctor                   what this host allows, and what it costs to lack\n"
     )
 }

@@ -72,6 +72,8 @@ pub struct Output {
     name: String,
     paint: Paint,
     terminal: bool,
+    /// It is stdout, and no terminal.
+    piped: bool,
     width: Option<usize>,
 }
 
@@ -108,6 +110,7 @@ impl Output {
             name: path.display().to_string(),
             paint: Paint::new(color == ColorChoice::Always),
             terminal: false,
+            piped: false,
             width: None,
         })
     }
@@ -119,6 +122,7 @@ impl Output {
             name: "stdout".to_owned(),
             paint: paint_for(&stdout, color),
             terminal,
+            piped: !terminal,
             width: terminal.then(|| width_of(&stdout)).flatten(),
             sink: BufWriter::new(Box::new(stdout)),
         }
@@ -132,6 +136,7 @@ impl Output {
             name: "output".to_owned(),
             paint: Paint::plain(),
             terminal: false,
+            piped: false,
             width: None,
         }
     }
@@ -152,6 +157,26 @@ impl Output {
     #[must_use]
     pub const fn width(&self) -> Option<usize> {
         self.width
+    }
+
+    /// Whether somebody still reads, asked without writing: a stream with nothing to say ends with its reader as well.
+    ///
+    /// # Errors
+    /// [`OutputError::Gone`].
+    pub fn still_read(&self) -> Result<(), OutputError> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        if !self.piped {
+            return Ok(());
+        }
+        let stdout = io::stdout();
+        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let gone = poll(&mut watched, Some(&at_once)).is_ok()
+            && watched[0].revents().intersects(PollFlags::ERR | PollFlags::HUP);
+        if gone { Err(OutputError::Gone) } else { Ok(()) }
     }
 
     /// Draws something and sends it off.

@@ -1,4 +1,4 @@
-//! `report`: dwell times drawn, the oldest sockets, the peers that hold most; last, one line for an incident channel.
+//! `report`: dwell times drawn, the oldest sockets, whom they wait for; last, one line for an incident channel.
 
 use std::io::{self, Write};
 
@@ -188,7 +188,7 @@ fn oldest(out: &mut dyn Write, lingering: &[&Lingering], page: &Page) -> io::Res
     rows::table(lingering.iter().copied().take(shown)).write(out, page.paint)
 }
 
-/// Who holds how many. No verdict: the same count can be a peer's fault, HAProxy's or nobody's.
+/// Who has to do what, how often: what TCP's states say by themselves. A socket in CLOSE_WAIT counts against HAProxy, not its peer.
 fn peers(out: &mut dyn Write, lingering: &[&Lingering], page: &Page) -> io::Result<()> {
     let peers = tally::peers(lingering);
     if peers.is_empty() {
@@ -196,6 +196,7 @@ fn peers(out: &mut dyn Write, lingering: &[&Lingering], page: &Page) -> io::Resu
     }
     let total = u64::try_from(lingering.len()).unwrap_or(u64::MAX);
     let mut table = Table::new(&[
+        ("WAITS FOR", Align::Left),
         ("PEER", Align::Left),
         ("SIDE", Align::Left),
         ("OPEN", Align::Right),
@@ -210,6 +211,7 @@ fn peers(out: &mut dyn Write, lingering: &[&Lingering], page: &Page) -> io::Resu
             .map(|(state, count)| format!("{state}:{count}"))
             .collect();
         table.push(vec![
+            Cell::new(peer.awaited.words()),
             Cell::new(&peer.name),
             Cell::new(peer.side),
             Cell::new(peer.open),
@@ -220,9 +222,9 @@ fn peers(out: &mut dyn Write, lingering: &[&Lingering], page: &Page) -> io::Resu
     }
     writeln!(out)?;
     let line = if peers.len() > PEERS {
-        format!("Peers by lingering sockets, {PEERS} of {}:", peers.len())
+        format!("What they wait for, by peer, {PEERS} of {}:", peers.len())
     } else {
-        "Peers by lingering sockets:".to_owned()
+        "What they wait for, by peer:".to_owned()
     };
     writeln!(out, "{}", page.paint.dab(Ink::Head, &line))?;
     table.write(out, page.paint)
@@ -257,7 +259,13 @@ pub fn incident(snapshot: &Snapshot, context: &Context, page: &Page) -> String {
                 units::age_words(oldest.age)
             ));
             if let Some(peer) = tally::peers(&lingering).first() {
-                line.push_str(&format!(", peer {} holds {}", peer.name, peer.open));
+                line.push_str(&format!(
+                    ", {} {} for {} ({})",
+                    peer.open,
+                    if peer.open == 1 { "waits" } else { "wait" },
+                    peer.awaited.words(),
+                    peer.name
+                ));
             }
         }
     }

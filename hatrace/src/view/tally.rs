@@ -1,4 +1,4 @@
-//! Lingering sockets counted: by kind and by peer. Counts only: who is to blame is another question.
+//! Lingering sockets counted: by kind, and by peer and what they wait for. What TCP itself says, no more: why it doesn't come is another question.
 
 use std::collections::BTreeMap;
 
@@ -51,9 +51,56 @@ pub fn kinds_words(kinds: &[Kind]) -> String {
     parts.join(", ")
 }
 
-/// Lingering sockets of one peer.
+/// What a lingering socket waits for, by its state alone; those for which a peer is awaited, and nothing else ends it, first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Awaited {
+    /// FIN_WAIT2 that HAProxy holds: the peer's FIN.
+    PeerFin,
+    /// FIN_WAIT1, LAST_ACK, CLOSING: the peer's ACK of HAProxy's FIN.
+    PeerAck,
+    /// SYN_SENT: an answer.
+    Answer,
+    /// FIN_WAIT2 that HAProxy has left to the kernel: the peer's FIN, or tcp_fin_timeout.
+    PeerFinOrTimeout,
+    /// CLOSE_WAIT: HAProxy's close; the peer has done its part.
+    HaproxyClose,
+    /// CLOSE_WAIT in the accept queue: HAProxy's accept().
+    HaproxyAccept,
+}
+
+impl Awaited {
+    /// What `row` waits for.
+    #[must_use]
+    pub const fn of(row: &Lingering) -> Self {
+        match (row.state, row.holder) {
+            (TcpState::FinWait2, Holder::Held) => Self::PeerFin,
+            (TcpState::FinWait2, _) => Self::PeerFinOrTimeout,
+            (TcpState::SynSent, _) => Self::Answer,
+            (TcpState::CloseWait, Holder::Unaccepted) => Self::HaproxyAccept,
+            (TcpState::CloseWait, _) => Self::HaproxyClose,
+            _ => Self::PeerAck,
+        }
+    }
+
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::PeerFin => "the peer's FIN",
+            Self::PeerAck => "the peer's ACK",
+            Self::Answer => "the server's answer",
+            Self::PeerFinOrTimeout => "the peer's FIN or tcp_fin_timeout",
+            Self::HaproxyClose => "HAProxy's close",
+            Self::HaproxyAccept => "HAProxy's accept",
+        }
+    }
+}
+
+/// Lingering sockets of one peer that wait for the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
+    /// What they wait for.
+    pub awaited: Awaited,
     /// Side.
     pub side: Side,
     /// Its address; a server's with its port, which says which server it is.
@@ -66,7 +113,7 @@ pub struct Peer {
     pub states: Vec<(TcpState, u64)>,
 }
 
-/// The peers with lingering sockets, those with the most first. Sockets whose addresses are not known are left out.
+/// The peers with lingering sockets: in the order of [`Awaited`], then those with the most. Sockets whose addresses are not known are left out.
 #[must_use]
 pub fn peers(rows: &[&Lingering]) -> Vec<Peer> {
     struct Heap {
@@ -74,14 +121,14 @@ pub fn peers(rows: &[&Lingering]) -> Vec<Peer> {
         oldest: Age,
         states: BTreeMap<TcpState, u64>,
     }
-    let mut heaps: BTreeMap<(Side, String), Heap> = BTreeMap::new();
+    let mut heaps: BTreeMap<(Awaited, Side, String), Heap> = BTreeMap::new();
     for row in rows {
         let Some(ends) = row.endpoints else { continue };
         let name = match row.side {
             Side::Server => ends.peer.to_string(),
             _ => ends.peer.ip().to_string(),
         };
-        let heap = heaps.entry((row.side, name)).or_insert(Heap {
+        let heap = heaps.entry((Awaited::of(row), row.side, name)).or_insert(Heap {
             open: 0,
             oldest: row.age,
             states: BTreeMap::new(),
@@ -94,10 +141,11 @@ pub fn peers(rows: &[&Lingering]) -> Vec<Peer> {
     }
     let mut peers: Vec<Peer> = heaps
         .into_iter()
-        .map(|((side, name), heap)| {
+        .map(|((awaited, side, name), heap)| {
             let mut states: Vec<_> = heap.states.into_iter().collect();
             states.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
             Peer {
+                awaited,
                 side,
                 name,
                 open: heap.open,
@@ -106,7 +154,7 @@ pub fn peers(rows: &[&Lingering]) -> Vec<Peer> {
             }
         })
         .collect();
-    peers.sort_by_key(|peer| std::cmp::Reverse((peer.open, peer.oldest.at_least)));
+    peers.sort_by_key(|peer| (peer.awaited, std::cmp::Reverse((peer.open, peer.oldest.at_least))));
     peers
 }
 
@@ -126,6 +174,6 @@ mod tests {
         );
         let peers = peers(&rows);
         let names: Vec<_> = peers.iter().map(|peer| (peer.name.as_str(), peer.open)).collect();
-        assert_eq!(names, [("10.0.0.7", 2), ("127.0.0.2:29001", 1), ("10.0.0.8", 1)]);
+        assert_eq!(names, [("10.0.0.7", 2), ("10.0.0.8", 1), ("127.0.0.2:29001", 1)]);
     }
 }
