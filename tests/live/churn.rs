@@ -164,14 +164,21 @@ fn a_full_table_is_said_counted_and_no_row_is_wrong() {
     let haproxy = Haproxy::start(&netns, TCP);
     let pid = haproxy.pid().to_string();
     let tracer = Tracer::start_with(
-        &["report", "--json", "-d", "5", "--pid", &pid],
+        &["report", "--json", "-v", "-d", "5", "--pid", &pid],
         &[("HATRACE_TABLE_SLOTS", "64")],
     );
     let mut pairs = server.pairs(&netns, "127.0.0.1:8000", 100);
     pairs.iter_mut().for_each(Pair::server_closes);
-    let report = tracer.finish().report();
+    let finished = tracer.finish();
+    assert!(
+        finished.stderr.contains("table of lives is full") && !finished.stderr.contains('\x1b'),
+        "-v has the kernel half's own words, uncoloured: {}",
+        finished.stderr
+    );
+    let report = finished.report();
     assert!(report.notices("table-full"), "{}", report.json()["notices"]);
     assert!(report.total("lost") >= 100, "{}", report.json()["totals"]);
+    assert_eq!(report.total("sockets"), 200, "a front and a back socket each");
     reconciles(&report);
     // Every socket is there all the same: those without a record by the sweep.
     let (by_peer, by_local) = (report.by_peer(), report.by_local());
@@ -221,6 +228,33 @@ fn no_memory_for_options_costs_haproxy_no_connection() {
     let report = tracer.finish().report();
     assert_eq!(served, 1000, "a tracer must never cost the traced a connection");
     assert_eq!(report.total("lost"), 0);
+}
+
+#[test]
+fn a_full_ring_is_said_counted_and_no_row_is_wrong() {
+    if !ready("churn::a_full_ring_is_said_counted_and_no_row_is_wrong") {
+        return;
+    }
+    let netns = Netns::new();
+    netns.sysctl("net.ipv4.ip_local_port_range", "1024 65000");
+    netns.sysctl("net.ipv4.tcp_tw_reuse", "1");
+    let haproxy = Haproxy::start(&netns, DIRECT);
+    let pid = haproxy.pid().to_string();
+    // Every transition is a record, and nobody reads them.
+    let tracer = Tracer::start(&["-a", "--json", "--pid", &pid]);
+    tracer.signal(rustix::process::Signal::STOP);
+    let served = requests(&netns, 15_000);
+    tracer.signal(rustix::process::Signal::CONT);
+    assert_eq!(served, 15_000);
+    sleep(Duration::from_secs(2));
+    tracer.signal(rustix::process::Signal::INT);
+    let report = tracer.finish().last_report();
+    assert!(report.notices("records-lost"), "{}", report.json()["notices"]);
+    assert!(report.notices("events-lost"), "{}", report.json()["notices"]);
+    reconciles(&report);
+    for row in report.lingering() {
+        assert_eq!(row.text("holder"), "timewait", "{}", row.json);
+    }
 }
 
 #[test]

@@ -160,6 +160,7 @@ fn doctor_tells_what_this_host_allows() {
             .arg("doctor")
             .env("HATRACE_BTF", "/nonexistent/vmlinux"),
     );
+    assert_eq!(blind.code(), Some(3), "{}", blind.stderr);
     assert!(
         blind.stdout.contains("fail") && blind.stdout.contains("CONFIG_DEBUG_INFO_BTF"),
         "{}",

@@ -64,6 +64,16 @@ impl Finished {
         Report::parse(&self.stdout)
     }
 
+    /// The summary that ends a stream of JSON lines.
+    ///
+    /// # Panics
+    /// When it failed, or printed nothing.
+    #[must_use]
+    pub fn last_report(&self) -> Report {
+        assert!(self.status.success(), "{}: {}", self.status, self.stderr);
+        Report::parse(self.stdout.lines().last().unwrap_or_default())
+    }
+
     /// Its exit code.
     #[must_use]
     pub fn code(&self) -> Option<i32> {
