@@ -15,14 +15,16 @@ pub const TIME_WAIT: Duration = Duration::from_secs(60);
 /// Timestamps are in jiffies, up to 10 ms each, and told in whole milliseconds: the bounds give that much way.
 const COARSE: Duration = Duration::from_millis(12);
 
-/// Since when a socket that a look at `at` found has been in its state.
+/// Since when a socket that a look found has been in its state. The look began at `at` and took `took`; when in that time the kernel
+/// filled this row nobody knows.
 #[must_use]
-pub fn since(row: &SockRow, at: Mono, fin_timeout: Duration) -> Since {
+pub fn since(row: &SockRow, at: Mono, took: Duration, fin_timeout: Duration) -> Since {
+    let end = at.plus(took);
     if row.timewait {
-        return timewait(row, at, fin_timeout);
+        return timewait(row, end, fin_timeout);
     }
     let Some(quiet) = row.quiet else {
-        return Since::Before(at);
+        return Since::Before(end);
     };
     let (at_least, at_most) = match row.state {
         TcpState::CloseWait => (quiet.ack_received, Some(quiet.data_received)),
@@ -31,7 +33,7 @@ pub fn since(row: &SockRow, at: Mono, fin_timeout: Duration) -> Since {
         TcpState::LastAck => (Duration::ZERO, Some(quiet.data_received)),
         _ => (Duration::ZERO, None),
     };
-    let latest = at.back(at_least.saturating_sub(COARSE));
+    let latest = end.back(at_least.saturating_sub(COARSE));
     match at_most {
         Some(at_most) if at_most >= at_least => Since::Between {
             earliest: at.back(at_most.saturating_add(COARSE)),
@@ -42,9 +44,9 @@ pub fn since(row: &SockRow, at: Mono, fin_timeout: Duration) -> Since {
 }
 
 /// A timewait's timer was armed when it was made: what it has used up is how long it has existed.
-fn timewait(row: &SockRow, at: Mono, fin_timeout: Duration) -> Since {
+fn timewait(row: &SockRow, end: Mono, fin_timeout: Duration) -> Since {
     let Timer::Timewait(left) = row.timer else {
-        return Since::Before(at);
+        return Since::Before(end);
     };
     let whole = if row.state == TcpState::TimeWait {
         TIME_WAIT
@@ -52,7 +54,7 @@ fn timewait(row: &SockRow, at: Mono, fin_timeout: Duration) -> Since {
         fin_timeout
     };
     // It may have been a held FIN_WAIT2 before: a lower bound, no more.
-    Since::Before(at.back(whole.saturating_sub(left).saturating_sub(COARSE)))
+    Since::Before(end.back(whole.saturating_sub(left).saturating_sub(COARSE)))
 }
 
 /// When the TIME_WAIT that a look at `at` found began.

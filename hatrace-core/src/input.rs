@@ -6,6 +6,7 @@ use crate::ids::{Cookie, Netns, Pid};
 use crate::life::{EndedLife, Life};
 use crate::sock::{BySide, Endpoints, Side, SockRow};
 use crate::tcp::{StateSet, TcpState};
+use crate::time::Mono;
 
 /// Something the engine is told.
 #[derive(Clone, Debug)]
@@ -111,6 +112,8 @@ pub struct Sweep {
     pub netns: Vec<Netns>,
     /// The states that were looked for, full sockets and timewaits alike.
     pub states: StateSet,
+    /// How long it took: what its rows say is of moments between that of the sweep and this much later.
+    pub took: Duration,
     /// Whether the fds of HAProxy's processes were looked at, so that rows without `Claim::Fd` are known to be nobody's.
     pub fds: bool,
     /// The sockets. Rows with `Claim::None` that the engine doesn't know are other people's: it drops them.
@@ -119,6 +122,14 @@ pub struct Sweep {
     pub timewait_overflow: Option<u64>,
     /// `net.ipv4.tcp_fin_timeout` of each namespace.
     pub fin_timeout: Vec<(Netns, Duration)>,
+}
+
+impl Sweep {
+    /// When it was over, having begun at `at`.
+    #[must_use]
+    pub fn end(&self, at: Mono) -> Mono {
+        at.plus(self.took)
+    }
 }
 
 /// A process of HAProxy's began or ended.

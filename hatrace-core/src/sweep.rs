@@ -73,7 +73,9 @@ impl Engine {
                 Some(row) if row.timewait && row.state == TcpState::FinWait2 => {
                     self.entries.insert(cookie, handed.into_entry());
                 }
-                Some(row) if row.timewait => self.became_time_wait(at, since, &handed.into_entry(), row),
+                Some(row) if row.timewait => {
+                    self.became_time_wait(sweep.end(at), since, &handed.into_entry(), row);
+                }
                 _ if overflowed > 0 => {
                     overflowed -= 1;
                     self.gaps.without_timewait += 1;
@@ -87,12 +89,12 @@ impl Engine {
         }
     }
 
-    /// The peer's FIN came at last: FIN_WAIT2 ended when TIME_WAIT's minute began, which its timer tells.
-    fn became_time_wait(&mut self, at: Mono, not_before: Mono, entry: &Entry, row: &SockRow) {
-        let began = adopt::time_wait_began(row, at)
-            .unwrap_or(at)
+    /// The peer's FIN came at last: FIN_WAIT2 ended when TIME_WAIT's minute began, which its timer tells at `end` of the look.
+    fn became_time_wait(&mut self, end: Mono, not_before: Mono, entry: &Entry, row: &SockRow) {
+        let began = adopt::time_wait_began(row, end)
+            .unwrap_or(end)
             .max(not_before)
-            .min(at);
+            .min(end);
         self.timewaits.begin(began, entry.life.side, 1);
         let end = Since::Polled {
             earliest: not_before,
@@ -129,12 +131,12 @@ impl Engine {
                     self.entries.insert(cookie, entry);
                 }
                 Some(row) if row.state == TcpState::TimeWait => {
-                    self.became_time_wait(at, last, &entry, row);
+                    self.became_time_wait(sweep.end(at), last, &entry, row);
                 }
                 Some(row) => {
                     let moved = Since::Polled {
                         earliest: last,
-                        latest: at,
+                        latest: sweep.end(at),
                     };
                     self.end_state(&entry, moved, Next::State(row.state));
                     // What it left is told: the record begins anew, in a state that says as much of whose FIN came first.
@@ -146,9 +148,9 @@ impl Engine {
                 }
                 None => {
                     let latest = if entry.timewait.is_some() {
-                        Self::gone_by(&entry, last, at)
+                        Self::gone_by(&entry, last, sweep.end(at))
                     } else {
-                        at
+                        sweep.end(at)
                     };
                     let end = Since::Polled {
                         earliest: last,
@@ -189,7 +191,7 @@ impl Engine {
                 return;
             }
             entry.absent = false;
-            let since = adopt::since(row, at, fin_timeout);
+            let since = adopt::since(row, at, sweep.took, fin_timeout);
             match entry.current() {
                 Some(step) if step.state != row.state => entry.doubt(row.state, since, self.scan),
                 _ => entry.narrow(row.state, since),
@@ -213,40 +215,41 @@ impl Engine {
         {
             return;
         }
-        let since = adopt::since(row, at, fin_timeout);
+        let since = adopt::since(row, at, sweep.took, fin_timeout);
         let older = self.last_sweep.is_none() && since.latest() < self.start;
         if self.settings.polled || older {
-            self.adopt(at, sweep.fds, row, since);
+            self.adopt(at, sweep, row, since);
         } else {
-            self.see_stranger(at, sweep.fds, row, since);
+            self.see_stranger(at, sweep, row, since);
         }
     }
 
     /// A socket the kernel half has not told of. Most have just started to close, or just ended, and a scan or the ring will say so; one
     /// that is still unknown after two more scans is older than hatrace, or was missed.
-    fn see_stranger(&mut self, at: Mono, fds: bool, row: &SockRow, since: Since) {
+    fn see_stranger(&mut self, at: Mono, sweep: &Sweep, row: &SockRow, since: Since) {
         const SCANS: u64 = 2;
         match self.strangers.get(&row.cookie) {
             Some(&(first, scan)) if self.scan >= scan + SCANS => {
                 self.strangers.remove(&row.cookie);
                 self.late += 1;
-                self.adopt(at, fds, row, tighten(since, Since::Before(first)));
+                self.adopt(at, sweep, row, tighten(since, Since::Before(first)));
             }
             Some(_) => {}
             None => {
-                self.strangers.insert(row.cookie, (at, self.scan));
+                self.strangers.insert(row.cookie, (sweep.end(at), self.scan));
             }
         }
     }
 
     /// Takes in a socket whose beginning nobody saw.
-    fn adopt(&mut self, at: Mono, fds: bool, row: &SockRow, mut since: Since) {
+    fn adopt(&mut self, at: Mono, sweep: &Sweep, row: &SockRow, mut since: Since) {
         if !self.room() {
             return;
         }
         let newborn = self.settings.polled && self.last_sweep.is_some();
         if let (true, Some(earliest)) = (newborn, self.last_sweep) {
-            since = tighten(Since::Polled { earliest, latest: at }, since);
+            let latest = sweep.end(at);
+            since = tighten(Since::Polled { earliest, latest }, since);
         }
         let open_by = match row.claim {
             Claim::Fd { pid, .. } => Some(pid),
@@ -274,7 +277,7 @@ impl Engine {
         if row.timewait {
             entry.timewait = Some(since);
         }
-        entry.seen = Some(Seen::from_row(row, at, fds));
+        entry.seen = Some(Seen::from_row(row, at, sweep.fds));
         if newborn {
             self.swept += 1;
         } else {

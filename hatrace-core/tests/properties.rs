@@ -116,10 +116,10 @@ prop_compose! {
 prop_compose! {
     fn sweep()(
         rows in prop::collection::vec(row(), 0..6), fds: bool, home: bool,
-        states in prop::collection::vec(state(), 0..12), overflow in prop::option::of(0u64..50), timeout in span(),
+        states in prop::collection::vec(state(), 0..12), overflow in prop::option::of(0u64..50), timeout in span(), took in span(),
     ) -> Input {
         Input::Sweep(Box::new(Sweep {
-            netns: if home { vec![HOME] } else { Vec::new() },
+            netns: if home { vec![HOME] } else { Vec::new() }, took,
             states: states.into_iter().collect::<StateSet>(), fds, rows,
             timewait_overflow: overflow, fin_timeout: vec![(HOME, timeout)],
         }))
@@ -214,6 +214,7 @@ impl Walk {
                 let sweep = Sweep {
                     netns: vec![HOME],
                     states: TcpState::ALL.into_iter().collect(),
+                    took: Duration::ZERO,
                     fds: true,
                     rows: rows.into_iter().collect(),
                     timewait_overflow: None,

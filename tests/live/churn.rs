@@ -187,8 +187,10 @@ fn a_full_table_is_said_counted_and_no_row_is_wrong() {
         assert_eq!(front.kind(), "FIN_WAIT2/held/client");
         assert!(
             front.can_have_begun(pair.closed_at, pair.closed_at + 0.05),
-            "{}: {}",
+            "closed at {}, began {:?} to {}: {}",
             pair.closed_at,
+            front.earliest,
+            front.latest,
             front.json
         );
         let back = &by_local[&pair.back_address().to_string()];

@@ -296,6 +296,7 @@ impl World {
                 None => TcpState::ALL.into_iter().collect(),
                 Some(names) => names.split(',').map(state).collect::<Result<StateSet, _>>()?,
             },
+            took: line.span("took")?.unwrap_or_default(),
             fds: !line.has("no-fds"),
             rows: std::mem::take(&mut self.rows),
             timewait_overflow: overflow.transpose().map_err(|_| "overflow wants a number")?,

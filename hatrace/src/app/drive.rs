@@ -9,7 +9,7 @@ use hatrace_core::input::Input;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::clock;
+use crate::clock;
 use crate::error::Problem;
 use crate::port::{Depth, Source, Stamped};
 

@@ -1,6 +1,5 @@
 //! The only loop: pulls from a source, pushes into the engine, hands snapshots to views.
 
-mod clock;
 mod demo;
 mod doctor;
 mod drive;

@@ -2,8 +2,8 @@
 
 use hatrace_core::{Engine, Settings};
 
-use super::clock;
 use crate::cli::{ModeChoice, Target as Wanted, WatchOptions};
+use crate::clock;
 use crate::error::Problem;
 use crate::kernel::{LoadError, LoadOptions, Traced};
 use crate::polled::Polled;

@@ -6,8 +6,9 @@ use hatrace_core::snapshot::Snapshot;
 
 use super::drive::{Signals, look};
 use super::source::Watch;
-use super::{clock, unless_gone};
+use super::unless_gone;
 use crate::cli::WatchOptions;
+use crate::clock;
 use crate::error::Problem;
 use crate::port::Depth;
 use crate::view::out::Words;

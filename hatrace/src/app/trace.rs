@@ -6,8 +6,9 @@ use hatrace_core::event::Event;
 
 use super::drive::{Signals, Stop, drive, look};
 use super::source::Watch;
-use super::{clock, unless_gone};
+use super::unless_gone;
 use crate::cli::{BenchOptions, WatchOptions};
+use crate::clock;
 use crate::error::Problem;
 use crate::port::{Context, Depth};
 use crate::view::out::Words;

@@ -15,6 +15,7 @@ use super::files::{Files, Held, Purpose};
 use super::ghosts::Ghosts;
 use super::load::{LoadError, LoadOptions, Loaded};
 use super::ports::{Told, address_of};
+use crate::clock;
 use crate::error::Problem;
 use crate::port::{Depth, Source, Stamped};
 use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row};
@@ -140,6 +141,8 @@ impl Traced {
         let mut closing = BTreeSet::new();
         let (mut unnamed, mut steps) = (false, 0);
         let (min, named) = (self.min, &self.named);
+        // What was adopted in this very look may have begun to close after the look's own moment.
+        let read = clock::now();
         self.loaded.table.scan(|record| {
             let side = decode::side(record.side);
             steps += u64::from(record.steps);
@@ -150,7 +153,7 @@ impl Traced {
             if !lingers {
                 return;
             }
-            let Some(life) = decode::life(record, now) else {
+            let Some(life) = decode::life(record, read) else {
                 return;
             };
             let since = life.current().map_or(now, |step| step.at.latest());
@@ -183,7 +186,7 @@ impl Traced {
         } else {
             BTreeMap::new()
         };
-        let looked = self.namespaces.look(fds);
+        let looked = self.namespaces.look(now, fds);
         let mut gaps: Vec<Gap> = unreachable.into_iter().chain(looked.gaps()).collect();
         let (mut sweep, mut rows) = (looked.sweep, looked.rows);
         let listening: Vec<_> = rows

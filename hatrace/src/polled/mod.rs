@@ -82,7 +82,7 @@ impl Polled {
 
     fn sweep(&mut self, now: Mono, out: &mut Vec<Stamped>) -> Result<(), Problem> {
         let unreachable = self.namespaces.enter(self.target.namespaces());
-        let looked = self.namespaces.look(true);
+        let looked = self.namespaces.look(now, true);
         if let (None, Some(error)) = (self.last, looked.failures.first()) {
             return Err(
                 Problem::cannot(format!("sock_diag can't list the sockets of this host: {error}"))

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::time::Duration;
 
 use hatrace_core::ids::{Netns, Pid};
 use hatrace_core::input::{Gap, Sweep};
 use hatrace_core::tcp::TcpState;
+use hatrace_core::time::Mono;
 
 use super::{DiagRow, NetnsSocket, lingering_states};
+use crate::clock;
 
 /// Above this many timewaits in all, TIME_WAITs are not asked for: listing them would cost more than they tell.
 const TIMEWAITS_LISTED: u64 = 20_000;
@@ -62,8 +65,8 @@ impl Namespaces {
         gaps
     }
 
-    /// Looks into each for what lingers, and for listeners; `fds`: as the sweep is to say of itself.
-    pub fn look(&mut self, fds: bool) -> Looked {
+    /// Looks into each for what lingers, and for listeners, in a sweep that began at `now`; `fds`: as it is to say of itself.
+    pub fn look(&mut self, now: Mono, fds: bool) -> Looked {
         let mut states = lingering_states();
         let crowd: u64 = self.sockets.values().filter_map(NetnsSocket::timewaits).sum();
         if crowd < TIMEWAITS_LISTED {
@@ -73,6 +76,7 @@ impl Namespaces {
             sweep: Sweep {
                 netns: Vec::new(),
                 states,
+                took: Duration::ZERO,
                 fds,
                 rows: Vec::new(),
                 timewait_overflow: None,
@@ -97,6 +101,7 @@ impl Namespaces {
                 .fin_timeout
                 .extend(socket.fin_timeout().map(|timeout| (*netns, timeout)));
         }
+        looked.sweep.took = clock::now().since(now);
         looked
     }
 }
