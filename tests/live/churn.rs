@@ -100,22 +100,21 @@ fn a_hundred_thousand_short_connections_are_all_accounted_for() {
     let grown = conn_tot() - before;
     tracer.signal(rustix::process::Signal::INT);
     let report = tracer.finish().report();
-    assert_eq!(report.total("lost"), 0, "{}", report.json()["totals"]);
+    report.nothing_lost();
     reconciles(&report);
-    assert_eq!(
-        report.total("open_lives.client"),
-        0,
+    assert!(
+        report.total("open_lives.client") <= report.missed(),
         "{}",
         report.json()["totals"]
     );
     // A transition at which the kernel didn't run the program can have been a life's first: said, and bounded.
     let missing = grown.abs_diff(report.total("seen.client"));
     assert!(
-        missing <= report.total("missed_runs"),
+        missing <= report.missed(),
         "{grown} connections: {}",
         report.json()["totals"]
     );
-    assert_eq!(report.total("adopted"), 0);
+    assert!(report.total("adopted") <= report.missed());
     assert!(
         report
             .lingering()
@@ -178,7 +177,11 @@ fn a_full_table_is_said_counted_and_no_row_is_wrong() {
     let report = finished.report();
     assert!(report.notices("table-full"), "{}", report.json()["notices"]);
     assert!(report.total("lost") >= 100, "{}", report.json()["totals"]);
-    assert_eq!(report.total("sockets"), 200, "a front and a back socket each");
+    let sockets = report.total("sockets");
+    assert!(
+        sockets.abs_diff(200) <= report.missed(),
+        "a front and a back socket each: {sockets}"
+    );
     reconciles(&report);
     // Every socket is there all the same: those without a record by the sweep.
     let (by_peer, by_local) = (report.by_peer(), report.by_local());
@@ -229,7 +232,7 @@ fn no_memory_for_options_costs_haproxy_no_connection() {
     drop(restore);
     let report = tracer.finish().report();
     assert_eq!(served, 1000, "a tracer must never cost the traced a connection");
-    assert_eq!(report.total("lost"), 0);
+    report.nothing_lost();
 }
 
 #[test]

@@ -199,12 +199,7 @@ fn two_at_once_do_not_disturb_each_other() {
     for tracer in [two, one] {
         let report = tracer.finish().report();
         assert_eq!(report.lingering().len(), 20, "{}", report.json());
-        assert!(
-            report
-                .lingering()
-                .iter()
-                .all(|row| row.text("age_bound") == "exact")
-        );
-        assert_eq!(report.total("lost"), 0);
+        report.all_exact();
+        report.nothing_lost();
     }
 }

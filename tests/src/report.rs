@@ -137,6 +137,37 @@ impl Report {
             .unwrap_or_else(|| panic!("totals.{path} in {}", self.0["totals"]))
     }
 
+    /// Transitions of this host's sockets at which the kernel refused to run the program. What is exact, or counted, is so but for as many
+    /// at most; on a virtual machine under load there are a few.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.total("missed_runs")
+    }
+
+    /// Every age is exact, but for those of which the kernel showed no transition; they are intervals then.
+    ///
+    /// # Panics
+    /// When more aren't.
+    pub fn all_exact(&self) {
+        let rows = self.lingering();
+        let inexact: Vec<_> = rows
+            .iter()
+            .filter(|row| row.text("age_bound") != "exact")
+            .map(|row| &row.json)
+            .collect();
+        let count = u64::try_from(inexact.len()).expect("a small number");
+        assert!(count <= self.missed(), "{} missed: {inexact:?}", self.missed());
+    }
+
+    /// Nothing was lost, but for lives whose end the kernel didn't show.
+    ///
+    /// # Panics
+    /// When more was.
+    pub fn nothing_lost(&self) {
+        assert!(self.total("lost") <= self.missed(), "{}", self.0["totals"]);
+        assert!(!self.notices("table-full"), "{}", self.0["notices"]);
+    }
+
     /// A row of `dwell`.
     #[must_use]
     pub fn dwell(&self, side: &str, state: &str) -> Value {

@@ -71,7 +71,7 @@ pub(super) static TOOLS: [Need; 5] = [
     },
     Need {
         tool: "bpftool",
-        purposes: &[Bench],
+        purposes: &[Test, Bench],
         packages: Packages {
             debian: "bpftool",
             fedora: "bpftool",
@@ -79,9 +79,9 @@ pub(super) static TOOLS: [Need; 5] = [
             suse: "bpftool",
             alpine: "bpftool",
         },
-        why: "reads the time the kernel spends in each BPF program",
+        why: "sees that hatrace leaves no program behind, and reads the time the kernel spends in each",
         takes: "3 s",
-        optional: true,
+        optional: false,
     },
     Need {
         tool: "tcpstates",
