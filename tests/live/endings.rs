@@ -200,6 +200,16 @@ fn two_at_once_do_not_disturb_each_other() {
         let report = tracer.finish().report();
         assert_eq!(report.lingering().len(), 20, "{}", report.json());
         report.all_exact();
+        let rows = report.by_peer();
+        for pair in &pairs {
+            let row = &rows[&pair.client_address().to_string()];
+            assert!(
+                row.can_have_begun(pair.closed_at, pair.closed_at + 0.05),
+                "closed at {}: {}",
+                pair.closed_at,
+                row.json
+            );
+        }
         report.nothing_lost();
     }
 }

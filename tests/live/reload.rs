@@ -54,6 +54,12 @@ fn connections_of_both_workers_are_followed() {
             let row = &rows[&pair.client_address().to_string()];
             assert_eq!(row.kind(), "FIN_WAIT2/held/client", "{}", row.json);
             assert_eq!(row.json["pid"], worker, "{}", row.json);
+            assert!(
+                row.can_have_begun(pair.closed_at, pair.closed_at + 0.05),
+                "closed at {}: {}",
+                pair.closed_at,
+                row.json
+            );
         }
     }
     let cookies: HashSet<String> = report

@@ -197,7 +197,7 @@ fn core(probes: &Probes) -> Check {
 fn timewait_ends(probes: &Probes) -> Check {
     let name = "timewaits";
     match &probes.load_fentry {
-        Ok(()) => Check::ok(name, "fentry loads: the ends of orphaned FIN_WAIT2 are exact"),
+        Ok(()) => Check::ok(name, "fentry loads: the moment at which an orphaned FIN_WAIT2 expires is exact"),
         Err(why) => Check::warn(
             name,
             format!("fentry doesn't load: {why}"),
