@@ -273,8 +273,12 @@ pub struct FileRow {
     pub zero: u8,
     /// Between whom.
     pub ends: Ends,
+    /// The thread in whose table it is: the process's first, or one that doesn't share that one's.
+    pub tid: u32,
+    /// Always 0.
+    pub unused: u32,
 }
-const _: () = assert!(size_of::<FileRow>() == 32 + 40);
+const _: () = assert!(size_of::<FileRow>() == 32 + 40 + 8);
 
 /// The counters: indices of the per-CPU counter block. Those with a side take four places.
 pub mod count {

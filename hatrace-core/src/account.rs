@@ -1,6 +1,9 @@
 //! The state of things, as plain data.
 
+use std::collections::BTreeMap;
+
 use crate::engine::{Engine, spans};
+use crate::naming::Without;
 use crate::snapshot::{Lingering, Snapshot, Totals};
 use crate::sock::BySide;
 use crate::time::Mono;
@@ -21,18 +24,34 @@ impl Engine {
                     dwells.ended(side, step.state, until.since(step.at.latest()), 1);
                 }
             }
-            if let Some(row) = entry.lingering(at, self.settings.exact_timewaits) {
+            if let Some(mut row) = entry.lingering(at, self.settings.exact_timewaits) {
                 dwells.open(side, row.state, row.age.at_least, 1);
                 if self.is_worth_a_row(&row) {
+                    self.name(&mut row);
                     lingering.push(row);
                 }
             }
         }
         lingering.sort_by_key(|row| (std::cmp::Reverse(row.age.at_least), row.cookie));
+        let with_session = lingering.iter().filter(|row| row.naming.without.is_none());
+        let with_session = with_session.filter(|row| row.naming.session.is_some()).count() as u64;
+        let mut reasons: BTreeMap<Without, u64> = BTreeMap::new();
+        for why in lingering.iter().filter_map(|row| row.naming.without) {
+            *reasons.entry(why).or_default() += 1;
+        }
+        let mut without_session: Vec<_> = reasons.into_iter().collect();
+        without_session.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         Snapshot {
             at,
             watched: at.since(self.start),
-            totals: self.totals(),
+            totals: Totals {
+                with_session,
+                ..self.totals()
+            },
+            asking: self.names.asking.values().cloned().collect(),
+            without_session,
+            sessions: self.session_rows(at),
+            services: self.service_rows(),
             dwell: dwells.rows(),
             lingering,
             notices: self.gaps.notices(&self.counts),
@@ -66,6 +85,7 @@ impl Engine {
             open: counts.open,
             lost_lives,
             evicted: self.gaps.evicted,
+            with_session: 0,
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::ids::{Cookie, Netns, Pid};
 use crate::input::{Counts, Input, ProcessChange};
 use crate::ledger::{Entry, Seen, Witness};
 use crate::life::{EndedLife, Ending, Life, Step};
+use crate::services::{Answer, Figures};
+use crate::sessions::Names;
 use crate::sock::Timer;
 use crate::tcp::TcpState;
 use crate::time::{Mono, Since};
@@ -28,6 +30,8 @@ pub struct Settings {
     pub polled: bool,
     /// The kernel half tells when a timewait ends ([`Input::TimewaitEnded`]); if not, the next sweep does.
     pub exact_timewaits: bool,
+    /// HAProxy's sessions are wanted themselves, not just as names of what lingers.
+    pub sessions: bool,
 }
 
 /// How long a cookie is remembered after its end, so that a scan of the table read just before isn't taken for news.
@@ -59,6 +63,10 @@ pub struct Engine {
     pub(crate) timewait_overflow: Option<u64>,
     pub(crate) fin_timeouts: BTreeMap<Netns, Duration>,
     pub(crate) ended_processes: Vec<Pid>,
+    pub(crate) names: Names,
+    /// The last answer of each process, where sessions are wanted.
+    pub(crate) answers: BTreeMap<Pid, Answer>,
+    pub(crate) figures: Figures,
     transitions: Transitions,
     events: Vec<Event>,
     checked: Mono,
@@ -88,6 +96,9 @@ impl Engine {
             timewait_overflow: None,
             fin_timeouts: BTreeMap::new(),
             ended_processes: Vec::new(),
+            names: Names::default(),
+            answers: BTreeMap::new(),
+            figures: Figures::default(),
             transitions: Transitions::default(),
             events: Vec::new(),
             checked: start,
@@ -112,6 +123,8 @@ impl Engine {
             }
             Input::Sweep(sweep) => self.sweep(at, &sweep),
             Input::Process(change) => self.process(at, change),
+            Input::Told(told) => self.told(at, *told),
+            Input::Asking(asking) => self.asking(asking),
             Input::Gap(gap) => self.gaps.add(gap),
             Input::Tick => self.announce(at),
         }
@@ -121,6 +134,12 @@ impl Engine {
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
         Some(self.checked.plus(TICK))
+    }
+
+    /// How long it has been fed by `at`.
+    #[must_use]
+    pub fn watched(&self, at: Mono) -> Duration {
+        at.since(self.start)
     }
 
     /// What has happened since the last call, in order.
@@ -168,6 +187,7 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(&cookie) else {
             return;
         };
+        let mut told = Vec::new();
         for (step, until, next) in spans(&entry.life, end) {
             if entry.left.has(step.state) || !step.state.lingers() {
                 continue;
@@ -175,8 +195,12 @@ impl Engine {
             entry.left = entry.left.with(step.state);
             if until.since(step.at.latest()) >= self.settings.min {
                 let row = Box::new(entry.row_left(step, Since::Exact(until)));
-                self.events.push(Event::Left { at: until, row, next });
+                told.push((until, row, next));
             }
+        }
+        for (at, mut row, next) in told {
+            self.name(&mut row);
+            self.events.push(Event::Left { at, row, next });
         }
     }
 
@@ -313,7 +337,8 @@ impl Engine {
         let dwell = until.since(step.at.latest());
         self.dwells.ended(entry.life.side, step.state, dwell, 1);
         if dwell >= self.settings.min && step.state.lingers() {
-            let row = Box::new(entry.row_left(step, end));
+            let mut row = Box::new(entry.row_left(step, end));
+            self.name(&mut row);
             self.events.push(Event::Left { at: until, row, next });
         }
     }
@@ -333,9 +358,11 @@ impl Engine {
         self.events.push(Event::Process { at, change });
     }
 
-    /// Tells of sockets that have begun to linger. One whose addresses no sweep has told yet waits a little for them.
+    /// Tells of sockets that have begun to linger. One whose addresses no sweep has told yet waits a little for them, one whose name HAProxy
+    /// will tell a little longer for that.
     pub(crate) fn announce(&mut self, at: Mono) {
         const PATIENCE: Duration = Duration::from_millis(2500);
+        const NAME: Duration = Duration::from_secs(3);
         self.checked = at;
         let mut noticed = Vec::new();
         for entry in self.entries.values_mut() {
@@ -346,10 +373,16 @@ impl Engine {
                 continue;
             }
             let age = at.since(step.at.latest());
-            if age >= self.settings.min && (entry.seen.is_some() || age >= self.settings.min + PATIENCE) {
+            let min = self.settings.min;
+            let addressed = entry.seen.is_some() || age >= min + PATIENCE;
+            let named = !self.names.awaits(entry) || age >= min + NAME;
+            if age >= min && addressed && named {
                 entry.announced = entry.announced.with(step.state);
                 noticed.push(Box::new(entry.row(step, at, self.settings.exact_timewaits)));
             }
+        }
+        for row in &mut noticed {
+            self.name(row);
         }
         // Many at once (those older than hatrace): in the order of the views.
         noticed.sort_by_key(|row| std::cmp::Reverse(row.age.at_least));

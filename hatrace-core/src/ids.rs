@@ -30,3 +30,24 @@ pub struct Fd(pub u32);
 /// A network namespace, by the inode number that `readlink /proc/PID/ns/net` shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Netns(pub u32);
+
+/// The address of a stream in HAProxy's memory, as `show sess` begins its line with. It is no identity: HAProxy's pools hand a
+/// freed one out again within seconds. With the sockets it holds it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionPtr(pub u64);
+
+impl fmt::Display for SessionPtr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+/// One of the fd tables of a process: 1 is that of its first thread, and of all of them unless `tune.fd.tables
+/// per-thread-group` (HAProxy 3.5) made each thread group unshare its own. The same fd number is another socket in another table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FdTable(pub u32);
+
+impl FdTable {
+    /// That of the process's first thread.
+    pub const FIRST: Self = Self(1);
+}

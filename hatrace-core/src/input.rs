@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::ids::{Cookie, Netns, Pid};
 use crate::life::{EndedLife, Life};
+use crate::naming::Asking;
 use crate::sock::{BySide, Endpoints, Side, SockRow};
+use crate::stream::Told;
 use crate::tcp::{StateSet, TcpState};
 use crate::time::Mono;
 
@@ -31,6 +33,10 @@ pub enum Input {
     Sweep(Box<Sweep>),
     /// A process of HAProxy's began or ended.
     Process(ProcessChange),
+    /// What HAProxy answered, between two looks at its sockets.
+    Told(Box<Told>),
+    /// How the asking of a process goes: totals, the last word counts.
+    Asking(Asking),
     /// Something was not seen.
     Gap(Gap),
     /// Time passed.

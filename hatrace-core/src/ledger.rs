@@ -3,6 +3,7 @@
 use crate::adopt::tighten;
 use crate::ids::{Fd, Netns, Pid};
 use crate::life::{FirstFin, Life, Step};
+use crate::naming::Naming;
 use crate::snapshot::{KernelTimer, Lingering};
 use crate::sock::{Claim, Endpoints, Holder, SockRow, Timer};
 use crate::tcp::{StateSet, TcpState};
@@ -256,6 +257,7 @@ impl Entry {
             first_fin: self.first_fin(),
             adopted: self.life.adopted,
             kernel_timer: None,
+            naming: Naming::default(),
         }
     }
 

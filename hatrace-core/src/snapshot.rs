@@ -1,10 +1,14 @@
 //! What views read: plain data, no reference into the engine.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::ids::{Cookie, Fd, Netns, Pid};
 use crate::life::FirstFin;
+use crate::naming::{Asking, Naming, Without};
 use crate::sock::{BySide, Endpoints, Holder, Side};
+use crate::stream::{Service, Stream};
 use crate::tcp::TcpState;
 use crate::time::{Age, Mono};
 
@@ -25,6 +29,71 @@ pub struct Snapshot {
     pub notices: Vec<Notice>,
     /// HAProxy's processes that ended while they were followed.
     pub ended_processes: Vec<Pid>,
+    /// How the asking of each process went; empty where nobody was to ask.
+    pub asking: Vec<Asking>,
+    /// Why lingering sockets have no session, how many of them: the most frequent first.
+    pub without_session: Vec<(Without, u64)>,
+    /// HAProxy's sessions, oldest first; only where they are wanted ([`Settings::sessions`](crate::Settings::sessions)).
+    pub sessions: Vec<SessionRow>,
+    /// HAProxy's frontends, backends and servers, where they were asked for, in its own order.
+    pub services: Vec<ServiceRow>,
+}
+
+/// A session beside the truth of its sockets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionRow {
+    /// The process.
+    pub pid: Pid,
+    /// What HAProxy says.
+    pub stream: Stream,
+    /// The client's socket; `None`: it has none, or which it is could not be told.
+    pub front: Option<SessionSock>,
+    /// The server's.
+    pub back: Option<SessionSock>,
+}
+
+impl SessionRow {
+    /// Its sockets.
+    pub fn sockets(&self) -> impl Iterator<Item = &SessionSock> {
+        self.front.iter().chain(&self.back)
+    }
+}
+
+/// A session's socket as the kernel has it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SessionSock {
+    /// Identity.
+    pub cookie: Cookie,
+    /// Between whom.
+    pub endpoints: Endpoints,
+    /// Its state.
+    pub state: TcpState,
+    /// For how long, of a state in which a socket can linger.
+    pub age: Option<Age>,
+}
+
+/// A frontend, a backend or a server beside the kernel's count of its sockets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceRow {
+    /// The process.
+    pub pid: Pid,
+    /// What HAProxy says.
+    pub service: Service,
+    /// Its sessions at the first reading, and how long before the last that was.
+    pub before: Option<(Duration, u64)>,
+    /// The kernel's count of its sockets.
+    pub sockets: ServiceSockets,
+}
+
+/// The kernel's count of the sockets of a frontend (those with clients), a backend or a server (those with servers).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceSockets {
+    /// By state; TIME_WAIT is not among them.
+    pub states: BTreeMap<TcpState, u64>,
+    /// HAProxy's own addresses among them.
+    pub from: BTreeSet<IpAddr>,
+    /// Of a server's: where they lead.
+    pub to: BTreeSet<SocketAddr>,
 }
 
 /// Totals since the engine began.
@@ -52,6 +121,8 @@ pub struct Totals {
     pub lost_lives: BySide<u64>,
     /// Lives evicted because the engine keeps a bounded number.
     pub evicted: u64,
+    /// Of the sockets that linger now, those whose session is known.
+    pub with_session: u64,
 }
 
 /// Dwell times of one state on one side.
@@ -144,6 +215,8 @@ pub struct Lingering {
     pub adopted: bool,
     /// What is left of the kernel timer that will end it by itself (`tcp_fin_timeout`, retransmissions), where one runs.
     pub kernel_timer: Option<KernelTimer>,
+    /// Its session, and what HAProxy calls it.
+    pub naming: Naming,
 }
 
 /// A kernel timer that will end a lingering socket.

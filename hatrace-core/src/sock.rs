@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::ids::{Cookie, Fd, Netns, Pid};
+use crate::ids::{Cookie, Fd, FdTable, Netns, Pid};
 use crate::tcp::TcpState;
 
 /// Which side of HAProxy a socket is on.
@@ -145,6 +145,27 @@ pub enum Claim {
     Listener,
     /// Neither: it is HAProxy's only if its cookie is already known.
     None,
+}
+
+/// A TCP socket that a process has open, in whatever state: what a descriptor stands for at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldSock {
+    /// The process.
+    pub pid: Pid,
+    /// In which of its tables.
+    pub table: FdTable,
+    /// At which descriptor.
+    pub fd: Fd,
+    /// The socket.
+    pub cookie: Cookie,
+    /// Its state.
+    pub state: TcpState,
+    /// Its side.
+    pub side: Side,
+    /// Between whom; of a listener the peer is no one.
+    pub endpoints: Endpoints,
+    /// In which network namespace.
+    pub netns: Netns,
 }
 
 /// One socket as a look at the kernel found it.

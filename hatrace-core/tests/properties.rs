@@ -21,6 +21,7 @@ fn settings(polled: bool) -> Settings {
         max_lives: 8,
         polled,
         exact_timewaits: false,
+        sessions: true,
     }
 }
 

@@ -95,6 +95,7 @@ impl World {
             max_lives: line.number("keep", 1000)?,
             polled: line.has("polled"),
             exact_timewaits: line.has("exact-timewaits"),
+            sessions: line.has("sessions"),
         };
         self.all = line.has("all");
         self.engine = Some(Engine::new(settings, line.at));

@@ -14,7 +14,7 @@ use hatrace_common::wire::{Ends, FileRow, control, flag, side};
 
 use crate::fields::{
     CLOSE, CLOSING, ESTABLISHED, FIN_WAIT1, LISTEN, Ptr, SYN_SENT, ends, file_inode, inode_ino, netns,
-    sk_family, sk_state, socket_sk, task_tgid,
+    sk_family, sk_state, socket_sk, task_pid, task_tgid,
 };
 use crate::life::make;
 use crate::maps::CONTROL;
@@ -77,6 +77,8 @@ pub extern "C" fn files(raw: *mut u64) -> i32 {
         record,
         zero: 0,
         ends: Ends::default(),
+        tid: task_pid(task),
+        unused: 0,
     };
     ends(sk, &mut row.ends);
     // SAFETY: the seq_file of this iterator; the length is the row's.
