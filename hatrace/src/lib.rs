@@ -8,6 +8,7 @@ pub mod clock;
 pub mod demo;
 pub mod doctor;
 pub mod error;
+pub mod haproxy;
 pub mod kernel;
 pub mod netns;
 pub mod polled;

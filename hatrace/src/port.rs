@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hatrace_core::ids::Pid;
 use hatrace_core::input::Input;
+use hatrace_core::sock::HeldSock;
 use hatrace_core::time::Mono;
 
 use crate::error::Problem;
@@ -30,6 +31,12 @@ pub trait Source {
 
     /// The HAProxy processes followed at present.
     fn pids(&self) -> Vec<Pid>;
+
+    /// Every TCP socket that these processes have open, in whatever state, listeners too.
+    ///
+    /// # Errors
+    /// In words.
+    fn held(&mut self, pids: &[Pid]) -> Result<Vec<HeldSock>, String>;
 }
 
 /// How the sockets are observed.

@@ -5,10 +5,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hatrace_common::wire::{self, evidence, flag, kind, process};
-use hatrace_core::ids::{Cookie, Netns, Pid};
+use hatrace_core::ids::{Cookie, Fd, FdTable, Netns, Pid};
 use hatrace_core::input::{Gap, Input, ProcessChange, Transition};
 use hatrace_core::life::{EndedLife, Life, Step};
-use hatrace_core::sock::{Endpoints, Side};
+use hatrace_core::sock::{Endpoints, HeldSock, Side};
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::{Mono, Since};
 
@@ -51,6 +51,21 @@ fn read<T: Wire>(bytes: &[u8]) -> Option<T> {
 /// The rows of a reading of the fd iterator; a torn last one is dropped.
 pub fn file_rows(bytes: &[u8]) -> impl Iterator<Item = wire::FileRow> {
     bytes.chunks_exact(size_of::<wire::FileRow>()).filter_map(read)
+}
+
+/// A row of that reading as a socket somebody holds.
+#[must_use]
+pub fn held(pid: Pid, table: FdTable, row: &wire::FileRow) -> Option<HeldSock> {
+    Some(HeldSock {
+        pid,
+        table,
+        fd: Fd(row.fd),
+        cookie: Cookie(row.cookie),
+        state: TcpState::from_kernel(row.state)?,
+        side: side(row.side),
+        endpoints: endpoints(&row.ends),
+        netns: Netns(row.netns),
+    })
 }
 
 /// A ring record. `now` stamps what carries no time of its own.

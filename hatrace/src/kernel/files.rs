@@ -17,6 +17,8 @@ pub enum Purpose {
     Look,
     /// The same, and sockets that are older than hatrace get their records.
     Adopt,
+    /// Sockets in every state; nothing is changed.
+    Every,
 }
 
 /// The links, one a process: made once, read often.
@@ -46,10 +48,10 @@ impl Files {
         for pid in pids {
             self.link(loaded, *pid)?;
         }
-        let adopt = if purpose == Purpose::Adopt {
-            control::ADOPT
-        } else {
-            0
+        let adopt = match purpose {
+            Purpose::Look => 0,
+            Purpose::Adopt => control::ADOPT,
+            Purpose::Every => control::EVERY_STATE,
         };
         let mut held = Vec::new();
         if let Some(link) = &self.whole_host {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hatrace_common::wire::{self, process};
-use hatrace_core::ids::{Cookie, Fd, Netns, Pid};
+use hatrace_core::ids::{Cookie, Fd, FdTable, Netns, Pid};
 use hatrace_core::input::{Counts, Gap, Input};
-use hatrace_core::sock::{BySide, Claim, Side, SockRow};
+use hatrace_core::sock::{BySide, Claim, HeldSock, Side, SockRow};
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Mono;
 
@@ -19,7 +19,7 @@ use crate::clock;
 use crate::error::Problem;
 use crate::port::{Depth, Source, Stamped};
 use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row};
-use crate::target::Target;
+use crate::target::{Target, tables};
 
 /// The table is read this often: how late a socket that lingers is noticed.
 const SCAN: Duration = Duration::from_millis(250);
@@ -314,5 +314,32 @@ impl Source for Traced {
 
     fn pids(&self) -> Vec<Pid> {
         self.target.pids()
+    }
+
+    fn held(&mut self, pids: &[Pid]) -> Result<Vec<HeldSock>, String> {
+        let all = self.target.pids();
+        let mut held = self
+            .files
+            .read(&mut self.loaded, &all, Purpose::Every)
+            .map_err(|error| format!("reading HAProxy's files: {error}"))?;
+        held.retain(|held| pids.contains(&held.pid));
+        let mut threads: BTreeMap<Pid, Vec<u32>> = BTreeMap::new();
+        for held in &held {
+            threads.entry(held.pid).or_default().push(held.row.tid);
+        }
+        // One table is the rule: nothing to compare then.
+        let tables: BTreeMap<Pid, _> = threads
+            .into_iter()
+            .filter(|(pid, threads)| threads.iter().any(|thread| *thread != pid.0))
+            .map(|(pid, threads)| (pid, tables(pid, &threads)))
+            .collect();
+        let table = |held: &Held| {
+            let of_thread = tables.get(&held.pid)?.get(&held.row.tid)?;
+            Some(*of_thread)
+        };
+        Ok(held
+            .iter()
+            .filter_map(|held| decode::held(held.pid, table(held).unwrap_or(FdTable::FIRST), &held.row))
+            .collect())
     }
 }

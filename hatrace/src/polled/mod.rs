@@ -4,16 +4,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use hatrace_core::ids::{Fd, Netns, Pid};
+use hatrace_core::ids::{Fd, FdTable, Netns, Pid};
 use hatrace_core::input::Input;
-use hatrace_core::sock::{Claim, Side};
+use hatrace_core::sock::{Claim, HeldSock, Side};
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Mono;
 
 use crate::error::Problem;
 use crate::port::{Depth, Source, Stamped};
 use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row};
-use crate::target::{Target, socket_inodes};
+use crate::target::{Target, all_socket_inodes};
 
 /// Sweeps at work.
 pub struct Polled {
@@ -53,7 +53,7 @@ impl Polled {
         self.owners.clear();
         // Workers first: a listener that a master holds as well is a frontend's.
         for pid in self.target.pids() {
-            for (inode, fd) in socket_inodes(pid) {
+            for (inode, _, fd) in all_socket_inodes(pid) {
                 if present.contains(&inode) {
                     self.owners.entry(inode).or_insert((pid, Fd(fd)));
                 }
@@ -125,5 +125,37 @@ impl Source for Polled {
 
     fn pids(&self) -> Vec<Pid> {
         self.target.pids()
+    }
+
+    fn held(&mut self, pids: &[Pid]) -> Result<Vec<HeldSock>, String> {
+        let mut places: HashMap<u64, Vec<(Pid, FdTable, Fd)>> = HashMap::new();
+        for pid in pids {
+            for (inode, table, fd) in all_socket_inodes(*pid) {
+                places.entry(inode).or_default().push((*pid, table, Fd(fd)));
+            }
+        }
+        let rows = self
+            .namespaces
+            .every_state()
+            .map_err(|error| format!("sock_diag: {error}"))?;
+        let listeners = self.listeners(&rows);
+        let mut held = Vec::new();
+        for (netns, row) in rows.iter().filter(|(_, row)| !row.timewait) {
+            let of_row = row.inode.and_then(|inode| places.get(&inode));
+            let listener = listeners.side_of(*netns, row.endpoints.local);
+            for (pid, table, fd) in of_row.into_iter().flatten() {
+                held.push(HeldSock {
+                    pid: *pid,
+                    table: *table,
+                    fd: *fd,
+                    cookie: row.cookie,
+                    state: row.state,
+                    side: listener.unwrap_or(Side::Server),
+                    endpoints: row.endpoints,
+                    netns: *netns,
+                });
+            }
+        }
+        Ok(held)
     }
 }

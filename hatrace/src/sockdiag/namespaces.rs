@@ -65,6 +65,22 @@ impl Namespaces {
         gaps
     }
 
+    /// Every TCP socket of each namespace, listeners too.
+    ///
+    /// # Errors
+    /// The first namespace that couldn't be listed.
+    pub fn every_state(&mut self) -> io::Result<Vec<(Netns, DiagRow)>> {
+        let all = TcpState::ALL
+            .into_iter()
+            .filter(|state| *state != TcpState::TimeWait)
+            .collect();
+        let mut found = Vec::new();
+        for (netns, socket) in &mut self.sockets {
+            found.extend(socket.dump(all)?.into_iter().map(|row| (*netns, row)));
+        }
+        Ok(found)
+    }
+
     /// Looks into each for what lingers, and for listeners, in a sweep that began at `now`; `fds`: as it is to say of itself.
     pub fn look(&mut self, now: Mono, fds: bool) -> Looked {
         let mut states = lingering_states();

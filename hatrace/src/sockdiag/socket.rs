@@ -2,14 +2,14 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hatrace_core::ids::{Netns, Pid};
 use hatrace_core::tcp::StateSet;
 
 use super::message::{DiagRow, More, answers, request};
-use crate::netns::netns_of;
+use crate::netns::{netns_of, within};
 
 /// Datagrams of a dump are at most this long.
 const BUFFER: usize = 256 << 10;
@@ -24,24 +24,6 @@ pub struct NetnsSocket {
     /// A process whose `/proc/PID/net` shows this namespace.
     process: Pid,
     foreign: Option<PathBuf>,
-}
-
-/// Runs `inside` on a thread of its own in the namespace at `path`: entering one concerns a thread, and ours has others to see to.
-fn within<T: Send + 'static>(
-    path: &Path,
-    inside: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    let file = std::fs::File::open(path)?;
-    let thread = std::thread::spawn(move || {
-        rustix::thread::move_into_link_name_space(
-            std::os::fd::AsFd::as_fd(&file),
-            Some(rustix::thread::LinkNameSpaceType::Network),
-        )?;
-        inside()
-    });
-    thread
-        .join()
-        .unwrap_or_else(|_| Err(io::Error::other("the thread that entered the namespace failed")))
 }
 
 fn netlink() -> io::Result<OwnedFd> {

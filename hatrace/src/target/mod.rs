@@ -2,6 +2,7 @@
 
 mod ask;
 mod proc;
+mod tables;
 mod version;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,8 @@ use hatrace_core::input::ProcessChange;
 
 use crate::error::Problem;
 pub use ask::parse_pids;
-pub use proc::{Proc, socket_inodes};
+pub use proc::{Proc, all_socket_inodes, socket_inodes};
+pub use tables::{tables, threads};
 pub use version::haproxy_version;
 
 /// The HAProxy processes that are followed.

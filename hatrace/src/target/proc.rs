@@ -1,10 +1,12 @@
 //! Processes, as `/proc` tells them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use hatrace_core::ids::{Netns, Pid};
+use hatrace_core::ids::{FdTable, Netns, Pid};
 use procfs::process::{Process, all_processes};
 
+use super::tables::{tables, threads};
 use crate::netns::netns_of;
 
 /// One process.
@@ -95,6 +97,12 @@ impl Proc {
         self.cmdline.iter().skip(1).any(|arg| arg == "-W" || arg == "-Ws")
     }
 
+    /// Its master: its parent, where that is a HAProxy too.
+    #[must_use]
+    pub fn master(&self) -> Option<Self> {
+        Self::find(self.parent).filter(Self::is_haproxy)
+    }
+
     /// Its name and executable, for error texts: `nginx (/usr/sbin/nginx)`.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -124,10 +132,28 @@ impl Proc {
     }
 }
 
-/// The sockets a process has open: inode to descriptor.
+/// The sockets a process has open: inode to descriptor, in the table that its first thread uses.
 #[must_use]
 pub fn socket_inodes(pid: Pid) -> Vec<(u64, u32)> {
-    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+    sockets_in(&format!("/proc/{pid}/fd"))
+}
+
+/// The same of every table of the process.
+#[must_use]
+pub fn all_socket_inodes(pid: Pid) -> Vec<(u64, FdTable, u32)> {
+    let mut read = BTreeSet::new();
+    let mut found = Vec::new();
+    for (thread, table) in tables(pid, &threads(pid)) {
+        if read.insert(table) {
+            let sockets = sockets_in(&format!("/proc/{pid}/task/{thread}/fd"));
+            found.extend(sockets.into_iter().map(|(inode, fd)| (inode, table, fd)));
+        }
+    }
+    found
+}
+
+fn sockets_in(folder: &str) -> Vec<(u64, u32)> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
     entries

@@ -1,0 +1,220 @@
+//! Where a process's command line may be: what it listens on by the kernel's word, then its configuration, then the usual places.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use hatrace_core::ids::Pid;
+
+use super::address::Address;
+use super::config::{self, Sockets};
+use crate::target::{Proc, socket_inodes};
+
+/// Where distributions put it.
+const USUAL: [&str; 6] = [
+    "/run/haproxy/admin.sock",
+    "/var/run/haproxy.sock",
+    "/var/lib/haproxy/stats",
+    "/var/lib/haproxy/haproxy.sock",
+    "/run/haproxy.sock",
+    "/tmp/haproxy.sock",
+];
+
+/// A place to try, and as whose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Where.
+    pub address: Address,
+    /// Who is listening there, or would: its root, its working directory and its network namespace count.
+    pub process: Pid,
+    /// It is the master's: a worker is reached through it by `@!PID`.
+    pub master: bool,
+    /// How many clients it has by the kernel's word, where that is known.
+    pub clients: Option<usize>,
+}
+
+/// Below which folders a path of the process's may be found. With `chroot` its root is the jail, while its sockets were bound before.
+#[must_use]
+pub fn roots(process: &Proc) -> Vec<PathBuf> {
+    let of = |pid: Pid| PathBuf::from(format!("/proc/{pid}/root"));
+    vec![of(process.pid), of(process.parent), PathBuf::from("/")]
+}
+
+fn directories(process: &Proc) -> Vec<PathBuf> {
+    let of = |pid: Pid| PathBuf::from(format!("/proc/{pid}/cwd"));
+    vec![of(process.pid), of(process.parent)]
+}
+
+/// The candidates for a process, the likeliest first. `master`: its master, if it has one.
+#[must_use]
+pub fn candidates(process: &Proc, master: Option<&Proc>) -> Vec<Candidate> {
+    let arguments = config::arguments(&process.cmdline);
+    let configured = config::read(&arguments, &roots(process), &directories(process))
+        .map(|text| config::sockets(&text))
+        .unwrap_or_default();
+    let mut found: Vec<Candidate> = Vec::new();
+    let mut add = |address: Address, process: Pid, master: bool, clients: Option<usize>| {
+        if !found
+            .iter()
+            .any(|known| known.address == address && known.master == master)
+        {
+            found.push(Candidate {
+                address,
+                process,
+                master,
+                clients,
+            });
+        }
+    };
+    for listening in listening(process.pid) {
+        if !is_frontend(&listening.address, &configured) {
+            add(listening.address, process.pid, false, Some(listening.clients));
+        }
+    }
+    for address in configured.stats.iter().filter_map(|text| text.parse().ok()) {
+        if let Address::Unix(path) = &address
+            && !path.is_absolute()
+        {
+            continue;
+        }
+        add(address, process.pid, false, None);
+    }
+    if configured.stats.is_empty() {
+        for usual in USUAL {
+            let path = PathBuf::from(usual);
+            let there = roots(process)
+                .iter()
+                .any(|root| root.join(usual.trim_start_matches('/')).exists());
+            if there {
+                add(Address::Unix(path), process.pid, false, None);
+            }
+        }
+    }
+    if let Some(master) = master {
+        for listening in listening(master.pid) {
+            add(listening.address, master.pid, true, Some(listening.clients));
+        }
+    }
+    found
+}
+
+/// A `bind` line's, to which commands are garbage.
+fn is_frontend(address: &Address, configured: &Sockets) -> bool {
+    let own = address.to_string();
+    configured
+        .binds
+        .iter()
+        .filter_map(|text| text.parse::<Address>().ok())
+        .any(|bind| {
+            let bind = bind.to_string();
+            own == bind || (bind.starts_with('/') && own.ends_with(&bind))
+        })
+}
+
+struct Listening {
+    address: Address,
+    clients: usize,
+}
+
+/// The unix sockets a process listens on.
+fn listening(pid: Pid) -> Vec<Listening> {
+    let inodes: HashSet<u64> = socket_inodes(pid).into_iter().map(|(inode, _)| inode).collect();
+    let text = std::fs::read_to_string(format!("/proc/{pid}/net/unix")).unwrap_or_default();
+    parse_unix(&text, &inodes)
+}
+
+/// `/proc/net/unix`: `Num: RefCount Protocol Flags Type St Inode Path`. A listener has the flag `__SO_ACCEPTCON`; a connection to it bears
+/// its name too.
+fn parse_unix(text: &str, inodes: &HashSet<u64>) -> Vec<Listening> {
+    const LISTENS: &str = "00010000";
+    const STREAM: &str = "0001";
+    let rows: Vec<(&str, u64, &str)> = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [_, _, _, flags, kind, _, inode, path] = words.as_slice() else {
+                return None;
+            };
+            (*kind == STREAM).then_some((*flags, inode.parse().ok()?, *path))
+        })
+        .collect();
+    rows.iter()
+        .filter(|(flags, inode, _)| *flags == LISTENS && inodes.contains(inode))
+        .filter_map(|(_, _, path)| {
+            Some(Listening {
+                address: address_of(path)?,
+                clients: rows
+                    .iter()
+                    .filter(|(flags, _, other)| *flags != LISTENS && other == path)
+                    .count(),
+            })
+        })
+        .collect()
+}
+
+/// HAProxy binds to `PATH.PID.tmp` and renames the file: the kernel keeps the first name.
+fn address_of(path: &str) -> Option<Address> {
+    if let Some(name) = path.strip_prefix('@') {
+        // The kernel prints every NUL as `@`: padding.
+        let bare = name.trim_end_matches('@');
+        return (!bare.is_empty()).then(|| Address::Abstract {
+            name: bare.to_owned(),
+            padded: bare.len() < name.len(),
+        });
+    }
+    let bare = path
+        .strip_suffix(".tmp")
+        .and_then(|rest| rest.rsplit_once('.'))
+        .filter(|(_, pid)| !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(path, |(bare, _)| bare);
+    Some(Address::Unix(PathBuf::from(bare)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_s_list_of_unix_sockets() {
+        let text = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            0000000000000001: 00000002 00000000 00010000 0001 01 11 /run/haproxy/admin.sock.4822.tmp\n\
+            0000000000000002: 00000003 00000000 00000000 0001 03 12 /run/haproxy/admin.sock.4822.tmp\n\
+            0000000000000003: 00000002 00000000 00010000 0001 01 13 @stats@@@@@@@\n\
+            0000000000000004: 00000002 00000000 00010000 0001 01 14 /run/somebody.else\n\
+            0000000000000005: 00000003 00000000 00000000 0001 03 15\n\
+            torn";
+        let found = parse_unix(text, &HashSet::from([11, 13, 15]));
+        let told: Vec<(String, usize)> = found
+            .iter()
+            .map(|listening| (listening.address.to_string(), listening.clients))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("/run/haproxy/admin.sock".to_owned(), 1),
+                ("abns@stats".to_owned(), 0)
+            ]
+        );
+        assert_eq!(
+            address_of("/run/x.tmp").map(|a| a.to_string()).as_deref(),
+            Some("/run/x.tmp")
+        );
+    }
+
+    #[test]
+    fn a_frontend_s_socket_is_left_alone() {
+        let configured = Sockets {
+            stats: Vec::new(),
+            binds: vec!["unix@/run/f.sock".to_owned(), "abns@g".to_owned()],
+        };
+        for (text, frontend) in [
+            ("/run/f.sock", true),
+            ("/jail/run/f.sock", true),
+            ("abns@g", true),
+            ("/run/stats.sock", false),
+        ] {
+            let address: Address = text.parse().expect(text);
+            assert_eq!(is_frontend(&address, &configured), frontend, "{text}");
+        }
+    }
+}
