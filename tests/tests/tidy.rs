@@ -17,13 +17,14 @@ const LOOK: usize = 400;
 const SPLIT: usize = 600;
 
 /// What each module of the agent may use of its siblings; everything may use `error` and `port`.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("main", &["cli"]),
     ("lib", &[]),
     ("app", ANY),
     ("cli", ANY),
     ("kernel", &["target", "sockdiag"]),
     ("polled", &["target", "sockdiag"]),
+    ("haproxy", &["target"]),
     ("doctor", &["kernel", "target", "sockdiag"]),
     ("demo", &["app", "cli", "target"]),
     ("port", &[]),

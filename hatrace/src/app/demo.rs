@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::drive::{Signals, look};
+use super::drive::{Signals, look_at};
 use super::report::{draw, watched};
 use super::source::Watch;
-use crate::cli::{DemoOptions, ModeChoice, Target as Wanted, WatchOptions};
+use crate::cli::{ApiOptions, DemoOptions, ModeChoice, Target as Wanted, WatchOptions};
 use crate::demo::{Stage, closing_words};
 use crate::error::Problem;
 use crate::port::Depth;
@@ -27,11 +27,13 @@ pub(super) async fn run(options: &DemoOptions, words: Words) -> Result<(), Probl
         all: false,
         rows: 10,
         selection: Selection::default(),
+        api: ApiOptions::default(),
         output: options.output.clone(),
     };
     let target = Target::resolve(&[stage.pid().to_string()], true)?;
     let mut watch = Watch::of(target, &watch_options, words)?;
-    look(watch.source.as_mut(), &mut watch.engine, Depth::Full)?;
+    watch.open().await;
+    look_at(&mut watch, Depth::Full)?;
     words.say(format!(
         "attached to HAProxy {}; {} s of it:",
         stage.pid(),

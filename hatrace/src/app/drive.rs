@@ -9,9 +9,11 @@ use hatrace_core::input::Input;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::asker::Settle;
+use super::source::Watch;
 use crate::clock;
 use crate::error::Problem;
-use crate::port::{Depth, Source, Stamped};
+use crate::port::{Context, Depth, Source, Stamped};
 
 /// How often the source is asked for what has come by itself. The ring is written without wake-ups, so this is
 /// also how late a line of the stream can be.
@@ -83,17 +85,24 @@ pub fn look(source: &mut dyn Source, engine: &mut Engine, depth: Depth) -> Resul
     Ok(())
 }
 
+/// The same for a watch.
+///
+/// # Errors
+/// What ends the watch.
+pub fn look_at(watch: &mut Watch, depth: Depth) -> Result<(), Problem> {
+    look(watch.source.as_mut(), &mut watch.engine, depth)
+}
+
 /// Runs until `length` is over, a signal comes, HAProxy is gone, or `on_beat` has enough; it is called after
 /// each look with what has happened since the last. A last, full look is taken before it returns.
 ///
 /// # Errors
 /// What the source or `on_beat` can't go on after.
 pub async fn drive(
-    source: &mut dyn Source,
-    engine: &mut Engine,
+    watch: &mut Watch,
     signals: &mut Signals,
     length: Option<Duration>,
-    mut on_beat: impl FnMut(&Engine, Vec<Event>) -> Result<ControlFlow<()>, Problem>,
+    mut on_beat: impl FnMut(&Engine, &Context, Vec<Event>) -> Result<ControlFlow<()>, Problem>,
 ) -> Result<Stop, Problem> {
     let end = length.map(|length| Instant::now() + length);
     let mut beat = tokio::time::interval(BEAT);
@@ -111,19 +120,28 @@ pub async fn drive(
             () = elapsed => break Stop::Elapsed,
             _ = beat.tick() => {}
         }
-        look(source, engine, Depth::Routine)?;
-        let events = engine.events();
-        if on_beat(engine, events)?.is_break() {
+        look_at(watch, Depth::Routine)?;
+        watch
+            .asker
+            .step(clock::now(), watch.source.as_mut(), &mut watch.engine);
+        let events = watch.engine.events();
+        if on_beat(&watch.engine, &watch.context, events)?.is_break() {
             break Stop::OutputGone;
         }
-        if source.pids().is_empty() {
+        if watch.source.pids().is_empty() {
             break Stop::HaproxyGone;
         }
     };
-    look(source, engine, Depth::Full)?;
+    look_at(watch, Depth::Full)?;
     if stop != Stop::OutputGone {
-        let events = engine.events();
-        let _ = on_beat(engine, events)?;
+        // Names as they are now; a second signal doesn't wait for them.
+        tokio::select! {
+            () = watch.asker.settle(Settle::Lingering, watch.source.as_mut(), &mut watch.engine) => {}
+            () = signals.any() => {}
+        }
+        let events = watch.engine.events();
+        let _ = on_beat(&watch.engine, &watch.context, events)?;
+        watch.refresh();
     }
     Ok(stop)
 }

@@ -1,9 +1,11 @@
 //! The only loop: pulls from a source, pushes into the engine, hands snapshots to views.
 
+mod asker;
 mod demo;
 mod doctor;
 mod drive;
 mod report;
+mod sessions;
 mod source;
 mod stuck;
 mod trace;
@@ -44,6 +46,7 @@ async fn dispatch(invocation: Invocation, words: Words) -> Result<(), Problem> {
         Invocation::Trace(options) => trace::run(&options, words).await,
         Invocation::Report(options) => report::run(&options, words).await,
         Invocation::Stuck(options) => stuck::run(&options, words).await,
+        Invocation::Sessions(options) => sessions::run(&options, words).await,
         Invocation::Doctor(options) => doctor::run(&options),
         Invocation::Demo(options) => demo::run(&options, words).await,
         Invocation::BenchEmpty(options) => trace::bench_empty(&options, words).await,
@@ -55,6 +58,7 @@ const fn output_of(invocation: &Invocation) -> &OutputOptions {
         Invocation::Trace(options) | Invocation::Report(options) | Invocation::Stuck(options) => {
             &options.output
         }
+        Invocation::Sessions(options) => &options.watch.output,
         Invocation::Doctor(options) => &options.output,
         Invocation::Demo(options) => &options.output,
         Invocation::BenchEmpty(options) => &options.output,

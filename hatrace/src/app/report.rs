@@ -8,7 +8,7 @@ use hatrace_core::Engine;
 use hatrace_core::snapshot::Snapshot;
 use hatrace_core::time::Mono;
 
-use super::drive::{Signals, Stop, drive, look};
+use super::drive::{Signals, Stop, drive, look_at};
 use super::source::Watch;
 use super::unless_gone;
 use crate::cli::WatchOptions;
@@ -22,7 +22,8 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
     let mut output = Output::open(&options.output)?;
     let mut signals = Signals::new()?;
     let mut watch = Watch::begin(options, words)?;
-    look(watch.source.as_mut(), &mut watch.engine, Depth::Full)?;
+    watch.open().await;
+    look_at(&mut watch, Depth::Full)?;
     words.say(match options.duration {
         Some(_) => "attached; Ctrl-C reports at once",
         None => "attached; Ctrl-C reports",
@@ -45,22 +46,14 @@ pub(super) async fn watched(
         start,
         drawn: None,
     };
-    let stop = drive(
-        watch.source.as_mut(),
-        &mut watch.engine,
-        signals,
-        length,
-        |engine, _| {
-            bar.draw(engine, words, doing);
-            Ok(ControlFlow::Continue(()))
-        },
-    )
+    let stop = drive(watch, signals, length, |engine, _, _| {
+        bar.draw(engine, words, doing);
+        Ok(ControlFlow::Continue(()))
+    })
     .await?;
     bar.clear(words);
     if stop == Stop::HaproxyGone {
         words.say("every HAProxy process that was followed has ended");
-    } else {
-        watch.context.pids = watch.source.pids();
     }
     Ok(watch.engine.snapshot(clock::now()))
 }

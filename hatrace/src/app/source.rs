@@ -2,6 +2,7 @@
 
 use hatrace_core::{Engine, Settings};
 
+use super::asker::{Asker, Settle};
 use crate::cli::{ModeChoice, Target as Wanted, WatchOptions};
 use crate::clock;
 use crate::error::Problem;
@@ -22,6 +23,7 @@ pub(super) struct Watch {
     pub(super) source: Box<dyn Source>,
     pub(super) engine: Engine,
     pub(super) context: Context,
+    pub(super) asker: Asker,
 }
 
 /// The target that was named, or found.
@@ -52,17 +54,19 @@ impl Watch {
                     exact_timewaits: true
                 }
             ),
+            sessions: false,
         };
         let engine = Engine::new(settings, context.started_mono);
         Ok(Self {
             source,
             engine,
             context,
+            asker: Asker::new(options.api.clone(), words),
         })
     }
 
-    /// Begins to watch by polls alone: for a snapshot at once.
-    pub(super) fn polled(options: &WatchOptions) -> Result<Self, Problem> {
+    /// Begins to watch by polls alone: for a snapshot at once. `sessions`: of HAProxy's sessions as well.
+    pub(super) fn polled(options: &WatchOptions, words: Words, sessions: bool) -> Result<Self, Problem> {
         let target = resolve(&options.target)?;
         readable(&target)?;
         let mut context = context_of(&target, options);
@@ -72,6 +76,7 @@ impl Watch {
             max_lives: MAX_LIVES,
             polled: true,
             exact_timewaits: false,
+            sessions,
         };
         let engine = Engine::new(settings, context.started_mono);
         let source = Box::new(Polled::new(target, options.interval));
@@ -79,7 +84,33 @@ impl Watch {
             source,
             engine,
             context,
+            asker: Asker::new(options.api.clone(), words),
         })
+    }
+
+    /// Makes the first contact with HAProxy's command line.
+    pub(super) async fn open(&mut self) {
+        self.asker.open(self.source.as_mut(), &mut self.engine).await;
+        self.refresh();
+    }
+
+    /// Has what lingers named as it is now.
+    pub(super) async fn settle(&mut self, what: Settle) {
+        self.asker
+            .settle(what, self.source.as_mut(), &mut self.engine)
+            .await;
+        self.refresh();
+    }
+
+    /// What may have changed meanwhile: the processes, and the version once HAProxy has told it.
+    pub(super) fn refresh(&mut self) {
+        let pids = self.source.pids();
+        if !pids.is_empty() {
+            self.context.pids = pids;
+        }
+        if self.context.haproxy_version.is_none() {
+            self.context.haproxy_version = self.asker.version();
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use hatrace_core::snapshot::Snapshot;
 
-use super::drive::{Signals, look};
+use super::asker::Settle;
+use super::drive::{Signals, look_at};
 use super::source::Watch;
 use super::unless_gone;
 use crate::cli::WatchOptions;
@@ -17,8 +18,8 @@ use crate::view::{Format, Output, Page, json, stuck};
 pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
     let mut signals = Signals::new()?;
-    let mut watch = Watch::polled(options)?;
-    look(watch.source.as_mut(), &mut watch.engine, Depth::Full)?;
+    let mut watch = Watch::polled(options, words, false)?;
+    look_at(&mut watch, Depth::Full)?;
     let mut snapshot = watch.engine.snapshot(clock::now());
     if undecided(&snapshot) {
         // Some have no lower bound of their age: a second look shows which of them stay.
@@ -27,7 +28,11 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
                 options.min.min(Duration::from_secs(1)) + Duration::from_millis(20),
             ))
             .await;
-        look(watch.source.as_mut(), &mut watch.engine, Depth::Full)?;
+        look_at(&mut watch, Depth::Full)?;
+        snapshot = watch.engine.snapshot(clock::now());
+    }
+    if !snapshot.lingering.is_empty() {
+        watch.settle(Settle::Lingering).await;
         snapshot = watch.engine.snapshot(clock::now());
     }
     let page = Page::on(&output, options.rows, options.selection.clone());

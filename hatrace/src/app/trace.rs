@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use hatrace_core::event::Event;
 
-use super::drive::{Signals, Stop, drive, look};
+use super::drive::{Signals, Stop, drive, look_at};
 use super::source::Watch;
 use super::unless_gone;
 use crate::cli::{BenchOptions, WatchOptions};
@@ -20,15 +20,12 @@ const READABLE: usize = 100;
 pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
     let mut signals = Signals::new()?;
-    let Watch {
-        mut source,
-        mut engine,
-        mut context,
-    } = Watch::begin(options, words)?;
-    look(source.as_mut(), &mut engine, Depth::Full)?;
+    let mut watch = Watch::begin(options, words)?;
+    watch.open().await;
+    look_at(&mut watch, Depth::Full)?;
     let page = Page::on(&output, options.rows, options.selection.clone());
     let said = page.painted(words.paint());
-    words.draw(|out| stream::banner(out, &engine.snapshot(clock::now()), &context, &said));
+    words.draw(|out| stream::banner(out, &watch.engine.snapshot(clock::now()), &watch.context, &said));
     words.say("attached; Ctrl-C ends with a summary");
     let mut lines = Lines {
         format: options.output.format,
@@ -42,11 +39,10 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
         return Ok(());
     }
     let stop = drive(
-        source.as_mut(),
-        &mut engine,
+        &mut watch,
         &mut signals,
         options.duration,
-        |_, events| unless_gone(lines.write(&mut output, &events, &context, &page)),
+        |_, context, events| unless_gone(lines.write(&mut output, &events, context, &page)),
     )
     .await?;
     if stop == Stop::OutputGone {
@@ -57,10 +53,8 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
     }
     if stop == Stop::HaproxyGone {
         words.say("every HAProxy process that was followed has ended");
-    } else {
-        context.pids = source.pids();
     }
-    let snapshot = engine.snapshot(clock::now());
+    let (snapshot, context) = (watch.engine.snapshot(clock::now()), watch.context);
     let written = match options.output.format {
         Format::Json => output.draw(|out| json::write(out, "trace", &snapshot, &context, &page)),
         Format::Text if output.is_terminal() => {

@@ -8,6 +8,7 @@ use hatrace_core::sock::Side;
 use hatrace_core::tcp::TcpState;
 
 use super::{help, value};
+use crate::haproxy::Address;
 use crate::view::select::Prefix;
 
 /// Which HAProxy connections are stuck in FIN_WAIT2 or CLOSE_WAIT, for how long, and who must close them
@@ -41,6 +42,9 @@ pub(super) enum Command {
     /// List the sockets that are stuck now, oldest first
     #[command(after_help = help::STUCK)]
     Stuck(StuckArgs),
+    /// List HAProxy's sessions with the kernel's truth beside them: ages, stuck ones, what HAProxy believes
+    #[command(after_help = help::SESSIONS)]
+    Sessions(SessionsArgs),
     /// Say what this host allows, what it costs to lack, and the remedy
     Doctor,
     /// Trace a HAProxy of hatrace's own, with a peer that leaks
@@ -55,6 +59,15 @@ pub(super) struct CommonArgs {
     /// HAProxy's processes, worker or master, as `pidof` prints them; without it they are looked for
     #[arg(short, long, value_name = "PID", num_args = 0.., action = ArgAction::Append, global = true, help_heading = "Target")]
     pub pid: Option<Vec<String>>,
+    /// HAProxy's command line: a path, abns@NAME or ADDRESS:PORT; without it the kernel, then the configuration are asked where it is
+    #[arg(short, long, value_name = "SOCKET", global = true, help_heading = "Target")]
+    pub socket: Option<Address>,
+    /// Don't ask HAProxy anything: kernel truth alone, sessions stay unnamed
+    #[arg(long, global = true, help_heading = "Target")]
+    pub no_api: bool,
+    /// Ask HAProxy for sessions no more often than this, and only while unnamed sockets linger [default: 2s]
+    #[arg(long, value_name = "DUR", value_parser = value::some_duration, global = true, help_heading = "Target")]
+    pub api_interval: Option<Duration>,
     /// text, or json: one object, schema 1 [default: text]
     #[arg(
         long,
@@ -127,6 +140,12 @@ pub(super) struct SelectArgs {
     /// Only sockets with this peer: an address or a prefix, 10.0.0.0/8; repeatable
     #[arg(long, value_name = "PEER", value_delimiter = ',')]
     pub peer: Vec<Prefix>,
+    /// Only sockets of this frontend or backend; repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub proxy: Vec<String>,
+    /// Only sockets of this server, or of sessions that were given it; repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub server: Vec<String>,
     /// Only sockets known to be at least this long in their state
     #[arg(long, value_name = "DUR", value_parser = value::duration)]
     pub older: Option<Duration>,
@@ -165,6 +184,24 @@ pub(super) struct StuckArgs {
     /// How many sockets to list, or `all` [default: all, in JSON 10000]
     #[arg(short = 'n', long, value_name = "LIMIT", value_parser = value::rows)]
     pub rows: Option<usize>,
+    #[command(flatten)]
+    pub select: SelectArgs,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(super) struct SessionsArgs {
+    /// Sockets that linger for this long make their session a stuck one [default: 1s]
+    #[arg(short, long, value_name = "DUR", value_parser = value::duration)]
+    pub min: Option<Duration>,
+    /// How many sessions to list, or `all` [default: 20, in JSON 10000]
+    #[arg(short = 'n', long, value_name = "LIMIT", value_parser = value::rows)]
+    pub rows: Option<usize>,
+    /// Frontends, backends and servers too: HAProxy's figures beside the kernel's count of sockets
+    #[arg(long)]
+    pub servers: bool,
+    /// Time between the two readings that --servers takes, to see whether sessions fall [default: 2s]
+    #[arg(short, long, value_name = "DUR", value_parser = value::some_duration)]
+    pub duration: Option<Duration>,
     #[command(flatten)]
     pub select: SelectArgs,
 }

@@ -7,6 +7,7 @@ Examples:
   sudo hatrace stuck                      what is stuck right now
   sudo hatrace report -d 60               watch a minute, then report
   sudo hatrace stuck --state CLOSE_WAIT --older 5m --json
+  sudo hatrace sessions --older 5m        HAProxy's sessions beside the kernel's truth
   sudo hatrace doctor                     what this host allows
   sudo hatrace demo                       see it work on a HAProxy of its own
 
@@ -32,6 +33,17 @@ Examples:
   sudo hatrace report -d 60               watch a minute, then report
   sudo hatrace report                     watch until Ctrl-C
   sudo hatrace report -d 5m --json -o report.json";
+
+/// Below `sessions --help`.
+pub(super) const SESSIONS: &str = "\
+AGE is HAProxy's own: since the accept up to 2.8, since the request from 2.9 on. The age of a TCP state stands beside it.
+BELIEVES: eof (the FIN was read), shut (our own was sent), and when HAProxy gives up: rex (to read), wex (to write).
+--older, --peer, --proxy, --server select sessions; --state and --side those with such a socket.
+
+Examples:
+  sudo hatrace sessions --older 5m
+  sudo hatrace sessions --state CLOSE_WAIT --side client
+  sudo hatrace sessions --servers --proxy be_app";
 
 /// Below `stuck --help`.
 pub(super) const STUCK: &str = "\

@@ -13,7 +13,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-pub use resolve::{BenchOptions, DemoOptions, DoctorOptions, Invocation, ModeChoice, Target, WatchOptions};
+pub use resolve::{
+    ApiOptions, BenchOptions, DemoOptions, DoctorOptions, Invocation, ModeChoice, SessionsOptions, Target,
+    WatchOptions,
+};
 
 use crate::error::Exit;
 use crate::view::out::{OutputOptions, Words};

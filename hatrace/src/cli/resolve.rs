@@ -4,9 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::args::{
-    Args, ColorArg, Command, CommonArgs, FormatArg, ModeArg, SelectArgs, SourceArgs, TraceArgs, WatchArgs,
+    Args, ColorArg, Command, CommonArgs, FormatArg, ModeArg, SelectArgs, SessionsArgs, SourceArgs, TraceArgs,
+    WatchArgs,
 };
 use crate::error::Problem;
+use crate::haproxy::Address;
 use crate::view::out::{ColorChoice, Format, OutputOptions};
 use crate::view::select::Selection;
 
@@ -14,10 +16,14 @@ use crate::view::select::Selection;
 const MIN: Duration = Duration::from_secs(1);
 /// The time between sweeps.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// The time between two rounds of questions to HAProxy, at least.
+const API_INTERVAL: Duration = Duration::from_secs(2);
 /// How long the demo runs: its slowest leak ends after 6 s, and a few of them are wanted.
 const DEMO: Duration = Duration::from_secs(25);
 /// Sockets in a JSON document.
 const JSON_ROWS: usize = 10_000;
+/// Sessions in a list that is read.
+const SESSION_ROWS: usize = 20;
 /// Sockets in a report that is read.
 const REPORT_ROWS: usize = 10;
 
@@ -30,6 +36,8 @@ pub enum Invocation {
     Report(WatchOptions),
     /// List what is stuck now.
     Stuck(WatchOptions),
+    /// List HAProxy's sessions.
+    Sessions(SessionsOptions),
     /// Examine this host.
     Doctor(DoctorOptions),
     /// Trace a HAProxy of our own.
@@ -44,6 +52,27 @@ pub struct Target {
     /// What `--pid` was given, word by word as given: `12`, `12 34`, `12,34`, or nothing at all, as `$(pidof haproxy)`
     /// leaves where no HAProxy runs. `None`: no `--pid`, so they are to be found.
     pub pids: Option<Vec<String>>,
+}
+
+/// How HAProxy is to be asked for its sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiOptions {
+    /// `--no-api`: not at all.
+    pub off: bool,
+    /// `--socket`: through this one.
+    pub socket: Option<Address>,
+    /// `--api-interval`: no more often than this, and less often where its answers take long.
+    pub interval: Duration,
+}
+
+impl Default for ApiOptions {
+    fn default() -> Self {
+        Self {
+            off: false,
+            socket: None,
+            interval: API_INTERVAL,
+        }
+    }
 }
 
 /// How sockets are to be observed.
@@ -77,8 +106,19 @@ pub struct WatchOptions {
     pub rows: usize,
     /// Which sockets to show.
     pub selection: Selection,
+    /// How HAProxy is asked for its sessions.
+    pub api: ApiOptions,
     /// Where to and as what.
     pub output: OutputOptions,
+}
+
+/// What `sessions` is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionsOptions {
+    /// Whose, which, and how; its interval is the time between two readings.
+    pub watch: WatchOptions,
+    /// With the figures of frontends, backends and servers.
+    pub servers: bool,
 }
 
 /// What `doctor` is asked.
@@ -116,11 +156,12 @@ pub struct BenchOptions {
 /// A combination that makes no sense.
 pub(super) fn resolve(args: Args) -> Result<Invocation, Problem> {
     let output = output(&args.common)?;
+    let api = api(&args.common)?;
     let target = target(args.common.pid)?;
     // Options of a command may stand before it: `hatrace -d 60 report`.
     let before = args.trace;
     match args.command {
-        None => trace(before, target, output),
+        None => trace(before, target, api, output),
         Some(Command::Trace(own)) => {
             let merged = TraceArgs {
                 source: either_source(own.source, before.source),
@@ -128,7 +169,7 @@ pub(super) fn resolve(args: Args) -> Result<Invocation, Problem> {
                 all: own.all || before.all,
                 select: both(own.select, before.select),
             };
-            trace(merged, target, output)
+            trace(merged, target, api, output)
         }
         Some(Command::Report(own)) => {
             refuse(before.all, "-a/--all", "report")?;
@@ -142,7 +183,7 @@ pub(super) fn resolve(args: Args) -> Result<Invocation, Problem> {
                 watch,
                 select: both(own.select, before.select),
             };
-            asked.options(target, rows, output).map(Invocation::Report)
+            asked.options(target, rows, api, output).map(Invocation::Report)
         }
         Some(Command::Stuck(own)) => {
             refuse(before.all, "-a/--all", "stuck")?;
@@ -157,7 +198,16 @@ pub(super) fn resolve(args: Args) -> Result<Invocation, Problem> {
                 watch: WatchArgs::default(),
                 select: both(own.select, before.select),
             };
-            asked.options(target, rows, output).map(Invocation::Stuck)
+            asked.options(target, rows, api, output).map(Invocation::Stuck)
+        }
+        Some(Command::Sessions(own)) => {
+            refuse(before.all, "-a/--all", "sessions")?;
+            refuse(api.off, "--no-api (there is nobody else to ask)", "sessions")?;
+            if own.duration.is_some() && !own.servers {
+                return Err(Problem::usage("-d is the time between the readings of --servers")
+                    .remedy("hatrace sessions --servers -d 5s"));
+            }
+            sessions(own, before, target, api, output)
         }
         Some(Command::Doctor) => {
             refuse(before != TraceArgs::default(), "the options before it", "doctor")?;
@@ -212,7 +262,51 @@ fn target(pids: Option<Vec<String>>) -> Result<Target, Problem> {
     Ok(Target { pids })
 }
 
-fn trace(args: TraceArgs, target: Target, output: OutputOptions) -> Result<Invocation, Problem> {
+fn sessions(
+    own: SessionsArgs,
+    before: TraceArgs,
+    target: Target,
+    api: ApiOptions,
+    output: OutputOptions,
+) -> Result<Invocation, Problem> {
+    let rows = own.rows.unwrap_or(match output.format {
+        Format::Text => SESSION_ROWS,
+        Format::Json => JSON_ROWS,
+    });
+    let select = both(own.select, before.select);
+    // `--older` is of sessions here, not of states: it doesn't lower what counts as lingering.
+    let older = select.older;
+    let asked = Asked {
+        source: either_source(
+            SourceArgs {
+                min: own.min,
+                mode: None,
+            },
+            before.source,
+        ),
+        watch: WatchArgs {
+            duration: own.duration.or(before.watch.duration),
+            interval: None,
+        },
+        select: SelectArgs {
+            older: None,
+            ..select
+        },
+    };
+    let mut watch = asked.options(target, rows, api, output)?;
+    watch.selection.older = older;
+    Ok(Invocation::Sessions(SessionsOptions {
+        watch,
+        servers: own.servers,
+    }))
+}
+
+fn trace(
+    args: TraceArgs,
+    target: Target,
+    api: ApiOptions,
+    output: OutputOptions,
+) -> Result<Invocation, Problem> {
     if args.all && args.source.mode == Some(ModeArg::Polled) {
         return Err(
             Problem::usage("-a shows every transition, and polls don't see transitions")
@@ -225,7 +319,7 @@ fn trace(args: TraceArgs, target: Target, output: OutputOptions) -> Result<Invoc
         watch: args.watch,
         select: args.select,
     };
-    let options = asked.options(target, JSON_ROWS, output)?;
+    let options = asked.options(target, JSON_ROWS, api, output)?;
     Ok(Invocation::Trace(WatchOptions { all, ..options }))
 }
 
@@ -237,7 +331,13 @@ struct Asked {
 }
 
 impl Asked {
-    fn options(self, target: Target, rows: usize, output: OutputOptions) -> Result<WatchOptions, Problem> {
+    fn options(
+        self,
+        target: Target,
+        rows: usize,
+        api: ApiOptions,
+        output: OutputOptions,
+    ) -> Result<WatchOptions, Problem> {
         let older = self.select.older;
         let min = match (self.source.min, older) {
             (Some(min), Some(older)) if older < min => {
@@ -267,11 +367,31 @@ impl Asked {
                 states: self.select.state,
                 sides: self.select.side,
                 peers: self.select.peer,
+                proxies: self.select.proxy,
+                servers: self.select.server,
                 older,
             },
+            api,
             output,
         })
     }
+}
+
+fn api(common: &CommonArgs) -> Result<ApiOptions, Problem> {
+    let clash = |with: &str| {
+        Problem::usage(format!("--no-api and {with} contradict each other")).remedy("give one of them")
+    };
+    if common.no_api && common.socket.is_some() {
+        return Err(clash("--socket"));
+    }
+    if common.no_api && common.api_interval.is_some() {
+        return Err(clash("--api-interval"));
+    }
+    Ok(ApiOptions {
+        off: common.no_api,
+        socket: common.socket.clone(),
+        interval: common.api_interval.unwrap_or(API_INTERVAL),
+    })
 }
 
 fn output(common: &CommonArgs) -> Result<OutputOptions, Problem> {
@@ -332,6 +452,8 @@ fn both(own: SelectArgs, before: SelectArgs) -> SelectArgs {
         state: [before.state, own.state].concat(),
         side: [before.side, own.side].concat(),
         peer: [before.peer, own.peer].concat(),
+        proxy: [before.proxy, own.proxy].concat(),
+        server: [before.server, own.server].concat(),
         older: own.older.or(before.older),
     }
 }

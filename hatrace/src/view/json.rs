@@ -1,8 +1,9 @@
 //! JSON, schema 1: one object for a whole view, or one a line for the stream.
 //!
 //! Keys are never renamed and never left out; what is not known is `null`. What later versions will tell has its
-//! key already: `proxy`, `server`, `session`, `pair` are `null`, `culprits` is empty. `clock` of a socket that HAProxy
-//! holds and no kernel timer runs on has `null` for everything, because HAProxy's timeouts are not read.
+//! key already: `culprits` is empty. `clock` of a socket that HAProxy holds and no kernel timer runs on has `null` for
+//! everything, because HAProxy's timeouts are not read. `session` is `null` where none is known, and where its pointer is
+//! another connection's by now; `without_session` says which.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -10,8 +11,10 @@ use std::time::Duration;
 
 use hatrace_core::event::{Event, Next};
 use hatrace_core::input::{ProcessChange, Transition};
+use hatrace_core::naming::{Asking, Tie, Without};
 use hatrace_core::snapshot::{Dwell, Lingering, Notice, Percentiles, Snapshot};
 use hatrace_core::sock::{BySide, Side};
+use hatrace_core::stream::Access;
 use hatrace_core::time::{Age, Mono};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -39,9 +42,14 @@ pub fn write(
     let document = Document {
         schema: SCHEMA,
         view,
-        target: target(context),
+        target: target(snapshot, context),
         window: json!({ "started_at": context.started_at.to_string(), "seconds": units::seconds(snapshot.watched) }),
         totals: totals(snapshot),
+        without_session: snapshot
+            .without_session
+            .iter()
+            .map(|(why, count)| json!({ "reason": why.code(), "text": words::without(*why), "count": count }))
+            .collect(),
         selection: selection(page),
         dwell: page.selection.dwell(snapshot).map(dwell).collect(),
         lingering: wanted.into_iter().take(page.rows).map(lingering).collect(),
@@ -101,9 +109,10 @@ struct Document<'a> {
     target: Value,
     window: Value,
     totals: Value,
+    without_session: Vec<Value>,
     selection: Value,
     dwell: Vec<Value>,
-    lingering: Vec<Row>,
+    lingering: Vec<Row<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     truncated: Option<usize>,
     culprits: [Value; 0],
@@ -113,7 +122,7 @@ struct Document<'a> {
 
 /// A lingering socket. There can be ten thousand: a structure, not a map.
 #[derive(Serialize)]
-struct Row {
+struct Row<'a> {
     cookie: String,
     side: &'static str,
     state: &'static str,
@@ -125,11 +134,14 @@ struct Row {
     local: Option<SocketAddr>,
     peer: Option<SocketAddr>,
     netns: Option<u32>,
-    proxy: Option<&'static str>,
-    server: Option<&'static str>,
+    proxy: Option<&'a str>,
+    server: Option<&'a str>,
     pid: Option<u32>,
     fd: Option<u32>,
-    session: Option<&'static str>,
+    session: Option<String>,
+    session_state: Option<&'static str>,
+    session_facts: Option<Value>,
+    without_session: Option<&'static str>,
     pair: Option<Value>,
     unread_bytes: Option<u32>,
     unacked_bytes: Option<u32>,
@@ -146,8 +158,13 @@ struct Clock {
     fires_in_s: Option<f64>,
 }
 
-fn lingering(row: &Lingering) -> Row {
+fn lingering(row: &Lingering) -> Row<'_> {
     let clock = clock::of(row);
+    let naming = &row.naming;
+    let shown = naming
+        .session
+        .as_ref()
+        .filter(|session| session.tie != Tie::Reused);
     Row {
         cookie: row.cookie.to_string(),
         side: row.side.name(),
@@ -160,12 +177,17 @@ fn lingering(row: &Lingering) -> Row {
         local: row.endpoints.map(|ends| ends.local),
         peer: row.endpoints.map(|ends| ends.peer),
         netns: row.netns.map(|netns| netns.0),
-        proxy: None,
-        server: None,
+        proxy: naming.proxy.as_deref(),
+        server: naming.server.as_deref(),
         pid: row.pid.map(|pid| pid.0),
         fd: row.fd.map(|fd| fd.0),
-        session: None,
-        pair: None,
+        session: shown.map(|session| session.ptr.to_string()),
+        session_state: naming.session.as_ref().map(|session| session.tie.name()),
+        session_facts: shown.map(sessions::facts),
+        without_session: naming.without.map(Without::code),
+        pair: naming.pair.map(|pair| {
+            json!({ "cookie": pair.cookie.to_string(), "state": pair.state.name(), "side": pair.side.name() })
+        }),
         unread_bytes: row.unread,
         unacked_bytes: row.unacked,
         retransmits: row.retransmits,
@@ -179,7 +201,7 @@ fn lingering(row: &Lingering) -> Row {
     }
 }
 
-fn target(context: &Context) -> Value {
+fn target(snapshot: &Snapshot, context: &Context) -> Value {
     let why = match &context.mode {
         Mode::Traced { .. } => None,
         Mode::Polled { why } => why.as_deref(),
@@ -199,6 +221,30 @@ fn target(context: &Context) -> Value {
         "timewaits": timewaits,
         "sweep_interval_s": units::seconds(context.sweep_interval),
         "min_s": units::seconds(context.min),
+        "api": snapshot.asking.iter().map(|asking| api(asking, snapshot)).collect::<Vec<_>>(),
+    })
+}
+
+/// How the asking of one process went.
+fn api(asking: &Asking, snapshot: &Snapshot) -> Value {
+    let (state, through, why, remedy) = match &asking.access {
+        None => ("unknown", None, None, None),
+        Some(Access::Off) => ("api-off", None, None, None),
+        Some(Access::Ready { through }) => ("ready", Some(through.as_str()), None, None),
+        Some(Access::Refused { code, why, remedy }) => {
+            (code.code(), None, Some(why.as_str()), remedy.as_deref())
+        }
+    };
+    json!({
+        "pid": asking.pid.0,
+        "state": state,
+        "socket": through,
+        "because": why,
+        "fix": remedy,
+        "questions": asking.questions,
+        "seconds": units::seconds(asking.took),
+        "longest_s": units::seconds(asking.longest),
+        "share": words::share_of(asking.took, snapshot.watched),
     })
 }
 
@@ -210,7 +256,7 @@ fn totals(snapshot: &Snapshot) -> Value {
         "transitions": totals.transitions,
         "lost": totals.lost,
         "missed_runs": totals.missed_runs,
-        "with_session": 0,
+        "with_session": totals.with_session,
         "seen": by_side(&totals.seen),
         "counted": by_side(&totals.counted),
         "delivered": by_side(&totals.delivered),
@@ -235,6 +281,8 @@ fn selection(page: &Page) -> Value {
         "states": wanted.states.iter().map(|state| state.name()).collect::<Vec<_>>(),
         "sides": wanted.sides.iter().map(|side| side.name()).collect::<Vec<_>>(),
         "peers": wanted.peers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "proxies": wanted.proxies,
+        "servers": wanted.servers,
         "older_s": wanted.older.map(units::seconds),
     })
 }
@@ -316,6 +364,10 @@ fn transition(told: &Transition, held: Option<Age>) -> Value {
         "held_max_s": held.and_then(|held| held.at_most).map(units::seconds),
     })
 }
+
+mod sessions;
+
+pub use sessions::sessions;
 
 #[cfg(test)]
 mod tests;

@@ -52,6 +52,10 @@ pub fn write(out: &mut dyn Write, snapshot: &Snapshot, context: &Context, page: 
         oldest(out, &lingering, page)?;
         peers(out, &lingering, page)?;
     }
+    if !snapshot.asking.is_empty() {
+        writeln!(out)?;
+        summary::asked(out, snapshot, page)?;
+    }
     if !snapshot.notices.is_empty() || !snapshot.ended_processes.is_empty() {
         writeln!(out)?;
         summary::notices(out, snapshot, page)?;
@@ -100,7 +104,7 @@ fn histogram(out: &mut dyn Write, dwell: &Dwell, page: &Page) -> io::Result<()> 
             range(bucket),
             bucket.ended,
             bucket.open,
-            share(count, total),
+            percent(count, total),
             bar.ended,
         );
         writeln!(out, "{line}{}", page.paint.dab(Ink::Warn, &bar.open))?;
@@ -143,13 +147,21 @@ fn range(bucket: &Bucket) -> String {
     }
 }
 
-fn share(count: u64, total: u64) -> String {
+/// A part of a whole, in percent with one place.
+pub(super) fn percent(count: u64, total: u64) -> String {
     // In thousandths, rounded; a share that exists is never shown as nothing.
     let thousandths = (u128::from(count) * 2000 + u128::from(total)) / (u128::from(total).max(1) * 2);
     if count > 0 && thousandths == 0 {
         return "<0.1%".to_owned();
     }
     format!("{}.{}%", thousandths / 10, thousandths % 10)
+}
+
+/// Cells of a bar for `count` where `most` has `longest`. What exists is drawn.
+pub(super) fn proportional(count: u64, most: u64, longest: usize) -> usize {
+    let longest = u128::try_from(longest).unwrap_or(0);
+    let cells = (u128::from(count) * longest).div_ceil(u128::from(most.max(1)));
+    usize::try_from(cells).unwrap_or(0)
 }
 
 struct Bar {
@@ -161,13 +173,8 @@ impl Bar {
     /// A bar as long, beside the longest, as its bucket is full beside the fullest. What exists is drawn: few stuck sockets
     /// among very many ended ones are what the reader looks for.
     fn new(bucket: &Bucket, most: u64, longest: usize) -> Self {
-        let cells = |count: u64| {
-            let longest = u128::try_from(longest).unwrap_or(0);
-            let cells = (u128::from(count) * longest).div_ceil(u128::from(most.max(1)));
-            usize::try_from(cells).unwrap_or(0)
-        };
-        let whole = cells(bucket.ended + bucket.open);
-        let open = cells(bucket.open).min(whole);
+        let whole = proportional(bucket.ended + bucket.open, most, longest);
+        let open = proportional(bucket.open, most, longest).min(whole);
         let ended = (whole - open).max(usize::from(bucket.ended > 0));
         Self {
             ended: "█".repeat(ended),
@@ -215,7 +222,7 @@ fn peers(out: &mut dyn Write, lingering: &[&Lingering], page: &Page) -> io::Resu
             Cell::new(&peer.name),
             Cell::new(peer.side),
             Cell::new(peer.open),
-            Cell::new(share(peer.open, total)),
+            Cell::new(percent(peer.open, total)),
             Cell::new(units::age_cell(peer.oldest)),
             Cell::new(states.join(",")),
         ]);

@@ -5,7 +5,7 @@ use hatrace_core::sock::Holder;
 
 use super::columns::{Align, Cell, Table};
 use super::paint::Ink;
-use super::{clock, units};
+use super::{clock, names, units};
 
 /// The table of these sockets, in their order.
 #[must_use]
@@ -20,6 +20,10 @@ pub fn table<'a>(rows: impl IntoIterator<Item = &'a Lingering>) -> Table {
         ("PEER", Left),
         ("PID", Right),
         ("FD", Right),
+        ("PROXY", Left),
+        ("SERVER", Left),
+        ("SESSION", Left),
+        ("PAIR", Left),
         ("UNREAD", Right),
         ("UNACKED", Right),
         ("RETR", Right),
@@ -41,6 +45,10 @@ pub fn table<'a>(rows: impl IntoIterator<Item = &'a Lingering>) -> Table {
             Cell::known(row.endpoints.map(|ends| ends.peer)),
             Cell::known(row.pid),
             Cell::known(row.fd.map(|fd| fd.0)),
+            Cell::new(names::proxy(&row.naming)),
+            Cell::new(names::server(&row.naming)),
+            Cell::new(names::session(&row.naming)),
+            Cell::new(names::pair(&row.naming)),
             Cell::known(row.unread),
             Cell::known(row.unacked),
             Cell::new(row.retransmits),

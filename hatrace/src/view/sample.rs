@@ -2,12 +2,15 @@
 
 use std::io;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
-use hatrace_core::ids::{Cookie, Fd, Netns, Pid};
+use hatrace_core::ids::{Cookie, Fd, Netns, Pid, SessionPtr};
 use hatrace_core::life::FirstFin;
+use hatrace_core::naming::{Asking, Facts, Naming, Pair, Session, Tie, Without};
 use hatrace_core::snapshot::{Bucket, Dwell, KernelTimer, Lingering, Notice, Percentiles, Snapshot, Totals};
 use hatrace_core::sock::{BySide, Endpoints, Holder, Side};
+use hatrace_core::stream::{Access, StreamEnd, Streamless};
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::{Age, AgeBound, Mono};
 
@@ -53,11 +56,44 @@ pub(crate) fn row(cookie: u64, state: TcpState, holder: Holder) -> Lingering {
         first_fin: FirstFin::Haproxy,
         adopted: false,
         kernel_timer: None,
+        naming: Naming::default(),
     }
 }
 
+/// A held socket with everything HAProxy can tell of it.
+pub(crate) fn named() -> Lingering {
+    let mut row = row(0x2a, TcpState::FinWait2, Holder::Held);
+    let ptr = SessionPtr(0x55e4_635a_d1b0);
+    let facts = Facts {
+        pid: Pid(5108),
+        frontend: Some(Arc::from("fe_http")),
+        backend: Some(Arc::from("be_app")),
+        server: Some(Arc::from("srv2")),
+        called: None,
+        age: Some(Duration::from_secs(724)),
+        streams: vec![ptr],
+    };
+    row.naming = Naming {
+        proxy: facts.frontend.clone(),
+        server: facts.server.clone(),
+        session: Some(Session {
+            ptr,
+            tie: Tie::Live,
+            facts: Arc::new(facts),
+            believed: StreamEnd::default(),
+        }),
+        without: None,
+        pair: Some(Pair {
+            cookie: Cookie(0x2b),
+            side: Side::Server,
+            state: TcpState::CloseWait,
+        }),
+    };
+    row
+}
+
 fn rows() -> Vec<Lingering> {
-    let mut oldest = row(0x2a, TcpState::FinWait2, Holder::Held);
+    let mut oldest = named();
     oldest.age = exact(Duration::from_secs(724));
     let mut adopted = row(0x2b, TcpState::CloseWait, Holder::Held);
     adopted.side = Side::Server;
@@ -100,6 +136,11 @@ fn rows() -> Vec<Lingering> {
     unseen.unread = None;
     unseen.unacked = None;
     unseen.first_fin = FirstFin::Peer;
+    unseen.naming.without = Some(Without::AcceptQueue);
+    adopted.naming.without = Some(Without::Unsure);
+    held.naming.without = Some(Without::Streamless(Streamless::Draining));
+    held.naming.proxy = Some(Arc::from("fe_http"));
+    timewait.naming.without = Some(Without::Closed);
     vec![oldest, adopted, held, timewait, unseen]
 }
 
@@ -154,6 +195,7 @@ pub(crate) fn snapshot() -> Snapshot {
             adopted: 312,
             transitions: 7702,
             lost: 2,
+            with_session: 1,
             seen,
             ..Totals::default()
         },
@@ -186,6 +228,23 @@ pub(crate) fn snapshot() -> Snapshot {
             text: "the ring was full; the figures are short of 2 lives".to_owned(),
         }],
         ended_processes: Vec::new(),
+        asking: vec![Asking {
+            pid: Pid(5108),
+            access: Some(Access::Ready {
+                through: "/run/haproxy/admin.sock".to_owned(),
+            }),
+            questions: 3,
+            took: Duration::from_micros(12_400),
+            longest: Duration::from_micros(9_000),
+        }],
+        without_session: vec![
+            (Without::Streamless(Streamless::Draining), 1),
+            (Without::AcceptQueue, 1),
+            (Without::Closed, 1),
+            (Without::Unsure, 1),
+        ],
+        sessions: Vec::new(),
+        services: Vec::new(),
     }
 }
 
@@ -195,6 +254,8 @@ pub(crate) fn quiet() -> Snapshot {
         dwell: Vec::new(),
         lingering: Vec::new(),
         notices: Vec::new(),
+        asking: Vec::new(),
+        without_session: Vec::new(),
         totals: Totals {
             lost: 0,
             ..snapshot().totals

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hatrace_core::event::Event;
-use hatrace_core::snapshot::{Dwell, Lingering, Snapshot};
+use hatrace_core::naming::Naming;
+use hatrace_core::snapshot::{Dwell, Lingering, SessionRow, SessionSock, Snapshot};
 use hatrace_core::sock::{Endpoints, Side};
 use hatrace_core::tcp::TcpState;
 
@@ -19,6 +20,10 @@ pub struct Selection {
     pub sides: Vec<Side>,
     /// With a peer in one of these prefixes.
     pub peers: Vec<Prefix>,
+    /// Of one of these frontends or backends.
+    pub proxies: Vec<String>,
+    /// Of a session that was given one of these servers, or connected to it.
+    pub servers: Vec<String>,
     /// Known to be at least this old.
     pub older: Option<Duration>,
 }
@@ -33,7 +38,7 @@ impl Selection {
     /// Whether sockets are left out by what a histogram doesn't know: the peer, the age.
     #[must_use]
     pub fn is_finer_than_dwell(&self) -> bool {
-        !self.peers.is_empty() || self.older.is_some()
+        !self.peers.is_empty() || self.older.is_some() || !self.proxies.is_empty() || !self.servers.is_empty()
     }
 
     fn keeps(&self, state: TcpState, side: Side, endpoints: Option<Endpoints>) -> bool {
@@ -48,7 +53,24 @@ impl Selection {
     #[must_use]
     pub fn keeps_row(&self, row: &Lingering) -> bool {
         self.keeps(row.state, row.side, row.endpoints)
+            && self.keeps_name(&row.naming)
             && self.older.is_none_or(|older| row.age.at_least >= older)
+    }
+
+    /// Whether what HAProxy calls it is wanted. What has no name isn't, where one is asked for.
+    fn keeps_name(&self, naming: &Naming) -> bool {
+        let facts = naming.session.as_ref().map(|session| &session.facts);
+        let among = |wanted: &[String], names: &[Option<&str>]| {
+            wanted.is_empty()
+                || names
+                    .iter()
+                    .flatten()
+                    .any(|name| wanted.iter().any(|w| w == name))
+        };
+        let frontend = facts.and_then(|facts| facts.frontend.as_deref());
+        let backend = facts.and_then(|facts| facts.backend.as_deref());
+        among(&self.proxies, &[naming.proxy.as_deref(), frontend, backend])
+            && among(&self.servers, &[naming.server.as_deref()])
     }
 
     /// Whether a row of dwell times is wanted; they are of all peers and ages.
@@ -69,6 +91,7 @@ impl Selection {
                 ..
             } => {
                 self.keeps(told.from, told.side, Some(told.endpoints))
+                    && self.keeps_name(&Naming::default())
                     && self
                         .older
                         .is_none_or(|older| held.is_some_and(|held| held.at_least >= older))
@@ -87,6 +110,51 @@ impl Selection {
             .collect()
     }
 
+    /// Whether a session is wanted: its names, its client, its age by HAProxy's account, the state of a socket of its.
+    #[must_use]
+    pub fn keeps_session(&self, row: &SessionRow) -> bool {
+        let stream = &row.stream;
+        let name = |wanted: &[String], names: [Option<&str>; 2]| {
+            wanted.is_empty()
+                || names
+                    .iter()
+                    .flatten()
+                    .any(|name| wanted.iter().any(|w| w == name))
+        };
+        let socket = |side: Side, sock: Option<&SessionSock>| {
+            sock.is_some_and(|sock| {
+                (self.states.is_empty() || self.states.contains(&sock.state))
+                    && (self.sides.is_empty() || self.sides.contains(&side))
+            })
+        };
+        let peers = [row.front.map(|front| front.endpoints.peer), stream.source];
+        name(
+            &self.proxies,
+            [stream.frontend.as_deref(), stream.backend.as_deref()],
+        ) && name(&self.servers, [stream.server.as_deref(), None])
+            && self
+                .older
+                .is_none_or(|older| stream.age.is_some_and(|age| age >= older))
+            && (self.peers.is_empty()
+                || peers
+                    .iter()
+                    .flatten()
+                    .any(|peer| self.peers.iter().any(|prefix| prefix.contains(peer.ip()))))
+            && (self.states.is_empty() && self.sides.is_empty()
+                || socket(Side::Client, row.front.as_ref())
+                || socket(Side::Server, row.back.as_ref()))
+    }
+
+    /// The wanted ones of a snapshot's sessions.
+    #[must_use]
+    pub fn sessions<'a>(&self, snapshot: &'a Snapshot) -> Vec<&'a SessionRow> {
+        snapshot
+            .sessions
+            .iter()
+            .filter(|row| self.keeps_session(row))
+            .collect()
+    }
+
     /// The wanted ones of a snapshot's dwell times.
     pub fn dwell<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Dwell> {
         snapshot.dwell.iter().filter(|dwell| self.keeps_dwell(dwell))
@@ -100,6 +168,8 @@ impl fmt::Display for Selection {
         options.extend(self.states.iter().map(|state| format!("--state {state}")));
         options.extend(self.sides.iter().map(|side| format!("--side {side}")));
         options.extend(self.peers.iter().map(|peer| format!("--peer {peer}")));
+        options.extend(self.proxies.iter().map(|proxy| format!("--proxy {proxy}")));
+        options.extend(self.servers.iter().map(|server| format!("--server {server}")));
         options.extend(
             self.older
                 .map(|older| format!("--older {}", super::units::round(older))),

@@ -6,11 +6,12 @@ use hatrace_core::event::Event;
 use hatrace_core::input::{ProcessChange, Transition};
 use hatrace_core::snapshot::{Lingering, Snapshot};
 use hatrace_core::sock::{Endpoints, Holder};
+use hatrace_core::stream::Access;
 use hatrace_core::time::{Age, Mono};
 
 use super::page::Page;
 use super::paint::Ink;
-use super::{units, words};
+use super::{names, units, words};
 use crate::port::Context;
 
 /// Who is watched, and how: the first line, before anything happens.
@@ -24,6 +25,19 @@ pub fn banner(out: &mut dyn Write, snapshot: &Snapshot, context: &Context, page:
         snapshot.totals.adopted,
         units::round(context.min)
     );
+    let through: Vec<&str> = snapshot
+        .asking
+        .iter()
+        .filter_map(|asking| match &asking.access {
+            Some(Access::Ready { through }) => Some(through.as_str()),
+            _ => None,
+        })
+        .collect();
+    let line = if through.is_empty() {
+        line
+    } else {
+        format!("{line} · sessions by {}", words::clean(&through.join(", ")))
+    };
     writeln!(out, "{}", page.paint.dab(Ink::Faint, &line))
 }
 
@@ -41,6 +55,8 @@ pub fn header(out: &mut dyn Write, page: &Page) -> io::Result<()> {
         held: "HELD",
         local: "LOCAL",
         peer: "PEER",
+        place: "PROXY/SERVER",
+        session: "SESSION",
         notes: "NOTES",
     };
     writeln!(out, "{}", page.paint.dab(Ink::Head, &heads.text()))
@@ -85,6 +101,8 @@ struct Line<'a> {
     held: &'a str,
     local: &'a str,
     peer: &'a str,
+    place: &'a str,
+    session: &'a str,
     notes: &'a str,
 }
 
@@ -99,10 +117,12 @@ impl Line<'_> {
             held,
             local,
             peer,
+            place,
+            session,
             notes,
         } = self;
         format!(
-            "{time:<12} {side:<7} {state:<11} {arrow} {next:<11} {held:>8} {local:<21} {peer:<21} {notes}"
+            "{time:<12} {side:<7} {state:<11} {arrow} {next:<11} {held:>8} {local:<21} {peer:<21} {place:<17} {session:<14} {notes}"
         )
         .trim_end()
         .to_owned()
@@ -128,6 +148,8 @@ fn row_line(
         held: &units::age_cell(row.age),
         local: &local,
         peer: &peer,
+        place: &names::place(row.side, &row.naming),
+        session: &names::session(&row.naming),
         notes: &notes.join(", "),
     }
     .text()
@@ -150,6 +172,9 @@ fn transition_line(at: Mono, told: &Transition, held: Option<Age>, context: &Con
         held: &held.map_or_else(|| "-".to_owned(), units::age_cell),
         local: &local,
         peer: &peer,
+        // A transition is told as it happens, before anybody could be asked.
+        place: "-",
+        session: "-",
         notes: &notes.join(", "),
     }
     .text()
@@ -196,6 +221,9 @@ fn notes(row: &Lingering, context: &Context, left: Option<Option<String>>) -> Ve
     if row.retransmits > 0 {
         notes.push(format!("{} retransmits", row.retransmits));
     }
+    if let Some(pair) = &row.naming.pair {
+        notes.push(format!("pair {}", pair.state));
+    }
     if row.adopted {
         notes.push("older than hatrace".to_owned());
     }
@@ -230,11 +258,11 @@ mod tests {
         let banner = text(|out| banner(out, &sample::snapshot(), &sample::context(), &page));
         assert_eq!(
             banner.split_once(' ').unwrap().1.split_once(' ').unwrap().1,
-            "· HAProxy 2.6.12-1+deb12u4 · worker 5108, master 5106 · traced · 312 sockets adopted · lingering from 1s\n"
+            "· HAProxy 2.6.12-1+deb12u4 · worker 5108, master 5106 · traced · 312 sockets adopted · lingering from 1s · sessions by /run/haproxy/admin.sock\n"
         );
         assert_eq!(
             text(|out| header(out, &page)),
-            "TIME         SIDE    STATE       -> NEW             HELD LOCAL                 PEER                  NOTES\n"
+            "TIME         SIDE    STATE       -> NEW             HELD LOCAL                 PEER                  PROXY/SERVER      SESSION        NOTES\n"
         );
     }
 
@@ -248,14 +276,14 @@ mod tests {
                     at: after(6757),
                     row: boxed(0),
                 },
-                "09:44:06.757 client  FIN_WAIT2   .. still         12m04s 192.0.2.1:443         10.0.0.7:51234        held by 5108 fd 17\n",
+                "09:44:06.757 client  FIN_WAIT2   .. still         12m04s 192.0.2.1:443         10.0.0.7:51234        fe_http>srv2      0x55e4635ad1b0 held by 5108 fd 17, pair CLOSE_WAIT\n",
             ),
             (
                 Event::Lingers {
                     at: after(6758),
                     row: boxed(3),
                 },
-                "09:44:06.758 client  FIN_WAIT2   .. still         ~2.30s 192.0.2.1:443         10.0.0.8:40000        timewait, tcp_fin_timeout in 57.7s\n",
+                "09:44:06.758 client  FIN_WAIT2   .. still         ~2.30s 192.0.2.1:443         10.0.0.8:40000        -                 closed-before-asked timewait, tcp_fin_timeout in 57.7s\n",
             ),
             (
                 Event::Left {
@@ -263,7 +291,7 @@ mod tests {
                     row: boxed(3),
                     next: Next::Gone,
                 },
-                "09:44:12.760 client  FIN_WAIT2   -> CLOSE         ~2.30s 192.0.2.1:443         10.0.0.8:40000        timewait, gone: expired, reset or reused, end polled ±1s\n",
+                "09:44:12.760 client  FIN_WAIT2   -> CLOSE         ~2.30s 192.0.2.1:443         10.0.0.8:40000        -                 closed-before-asked timewait, gone: expired, reset or reused, end polled ±1s\n",
             ),
             (
                 Event::Left {
@@ -271,7 +299,7 @@ mod tests {
                     row: boxed(1),
                     next: Next::State(TcpState::LastAck),
                 },
-                "09:44:12.761 server  CLOSE_WAIT  -> LAST_ACK    2m04s..5m10s 127.0.0.1:37956       127.0.0.2:29001       held by 5108 fd 18, 12 B unread, older than hatrace\n",
+                "09:44:12.761 server  CLOSE_WAIT  -> LAST_ACK    2m04s..5m10s 127.0.0.1:37956       127.0.0.2:29001       -                 unsure         held by 5108 fd 18, 12 B unread, older than hatrace\n",
             ),
             (
                 Event::Left {
@@ -279,7 +307,7 @@ mod tests {
                     row: boxed(2),
                     next: Next::Ended(Ending::ResetByPeer),
                 },
-                "09:44:12.762 client  FIN_WAIT2   -> CLOSE          12.0s 192.0.2.1:443         10.0.0.7:51234        held by 5108 fd 19, RST from the peer\n",
+                "09:44:12.762 client  FIN_WAIT2   -> CLOSE          12.0s 192.0.2.1:443         10.0.0.7:51234        fe_http           draining       held by 5108 fd 19, RST from the peer\n",
             ),
             (
                 Event::Left {
@@ -287,7 +315,7 @@ mod tests {
                     row: boxed(4),
                     next: Next::ProcessEnded(Pid(5108)),
                 },
-                "09:44:12.763 unknown CLOSE_WAIT  -> CLOSE          1.50s -                     -                     in the accept queue, haproxy 5108 ended\n",
+                "09:44:12.763 unknown CLOSE_WAIT  -> CLOSE          1.50s -                     -                     -                 accept-queue   in the accept queue, haproxy 5108 ended\n",
             ),
             (
                 Event::Process {
@@ -327,7 +355,7 @@ mod tests {
         };
         assert_eq!(
             line(&told(TcpState::Established, TcpState::FinWait1, None)),
-            "09:44:00.000 client  ESTABLISHED -> FIN_WAIT1          - 192.0.2.1:443         10.0.0.7:51234        by 5108\n"
+            "09:44:00.000 client  ESTABLISHED -> FIN_WAIT1          - 192.0.2.1:443         10.0.0.7:51234        -                 -              by 5108\n"
         );
         assert_eq!(
             line(&told(
@@ -335,7 +363,7 @@ mod tests {
                 TcpState::FinWait2,
                 Some(sample::exact(Duration::from_micros(46_400)))
             )),
-            "09:44:00.000 client  FIN_WAIT2   -> FIN_WAIT2     46.4ms 192.0.2.1:443         10.0.0.7:51234        HAProxy closed the fd, by 5108\n"
+            "09:44:00.000 client  FIN_WAIT2   -> FIN_WAIT2     46.4ms 192.0.2.1:443         10.0.0.7:51234        -                 -              HAProxy closed the fd, by 5108\n"
         );
     }
 }

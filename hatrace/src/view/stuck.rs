@@ -59,6 +59,7 @@ pub fn footer(out: &mut dyn Write, snapshot: &Snapshot, context: &Context, page:
         words::who(context)
     );
     writeln!(out, "{}", page.paint.dab(Ink::Faint, &looked))?;
+    summary::asked(out, snapshot, page)?;
     summary::notices(out, snapshot, page)
 }
 
@@ -95,18 +96,20 @@ mod tests {
     fn oldest_first_with_what_it_amounts_to() {
         let written = text(|out| write(out, &sample::snapshot(), &sample::context(), &Page::default()));
         let expected = "\
-\x20        AGE SIDE    STATE      HOLDER     LOCAL           PEER             PID FD UNREAD UNACKED RETR FIRST-FIN CLOCK
-      12m04s client  FIN_WAIT2  held       192.0.2.1:443   10.0.0.7:51234  5108 17      0       0    0 haproxy   none
-2m04s..5m10s server  CLOSE_WAIT held       127.0.0.1:37956 127.0.0.2:29001 5108 18     12       0    0 peer      none
-       12.0s client  FIN_WAIT2  held       192.0.2.1:443   10.0.0.7:51234  5108 19      0       0    0 haproxy   none
-      ~2.30s client  FIN_WAIT2  timewait   192.0.2.1:443   10.0.0.8:40000  5108  -      0       0    0 haproxy   tcp_fin_timeout:57.7s
-       1.50s unknown CLOSE_WAIT unaccepted -               -                  -  -      -       -    0 peer      none
+\x20        AGE SIDE    STATE      HOLDER     LOCAL           PEER             PID FD PROXY   SERVER SESSION             PAIR       UNREAD UNACKED RETR FIRST-FIN CLOCK
+      12m04s client  FIN_WAIT2  held       192.0.2.1:443   10.0.0.7:51234  5108 17 fe_http srv2   0x55e4635ad1b0      CLOSE_WAIT      0       0    0 haproxy   none
+2m04s..5m10s server  CLOSE_WAIT held       127.0.0.1:37956 127.0.0.2:29001 5108 18 -       -      unsure              -              12       0    0 peer      none
+       12.0s client  FIN_WAIT2  held       192.0.2.1:443   10.0.0.7:51234  5108 19 fe_http -      draining            -               0       0    0 haproxy   none
+      ~2.30s client  FIN_WAIT2  timewait   192.0.2.1:443   10.0.0.8:40000  5108  - -       -      closed-before-asked -               0       0    0 haproxy   tcp_fin_timeout:57.7s
+       1.50s unknown CLOSE_WAIT unaccepted -               -                  -  - -       -      accept-queue        -               -       -    0 peer      none
 5 linger for 1s or more: 2 FIN_WAIT2 held client, 1 FIN_WAIT2 timewait client, 1 CLOSE_WAIT held server, 1 CLOSE_WAIT unaccepted unknown; the oldest 12m 04s
   FIN_WAIT2 held: HAProxy's FIN is acknowledged, the peer has not sent its own; HAProxy has the fd open, so no kernel timer runs and its own timeouts govern
   FIN_WAIT2 timewait: HAProxy has closed, the peer has not sent its FIN; the kernel ends it by tcp_fin_timeout
   CLOSE_WAIT held: the peer has closed, HAProxy has not; no kernel timer runs: it ends when HAProxy closes
   CLOSE_WAIT unaccepted: in the accept queue: HAProxy has not accepted it yet. Not a leak
 looked at: 1284 sockets · hatrace VERSION · HAProxy 2.6.12-1+deb12u4 · worker 5108, master 5106 · traced
+1 of 5 lingering sockets (20.0%) have a session; the others: 1 answered, the rest of the request being read off, 1 in the accept queue, which HAProxy doesn't see, 1 closed before HAProxy was asked, 1 of which two looks tell different things
+HAProxy asked 3 times: 12.4ms, 0.04% of the time
 notice: records-lost (2): the ring was full; the figures are short of 2 lives
 ";
         assert_eq!(written, expected.replace("VERSION", env!("CARGO_PKG_VERSION")));

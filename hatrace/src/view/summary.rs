@@ -23,7 +23,19 @@ pub fn write(out: &mut dyn Write, snapshot: &Snapshot, context: &Context, page: 
         table.write(out, page.paint)?;
     }
     between_sweeps(out, page.selection.dwell(snapshot), context, page)?;
+    asked(out, snapshot, page)?;
     notices(out, snapshot, page)
+}
+
+/// How many of what lingers have a session and why the rest has none; what the asking has cost.
+pub(super) fn asked(out: &mut dyn Write, snapshot: &Snapshot, page: &Page) -> io::Result<()> {
+    for line in [words::matched(snapshot), words::asked(snapshot)]
+        .into_iter()
+        .flatten()
+    {
+        writeln!(out, "{}", page.paint.dab(Ink::Faint, &line))?;
+    }
+    Ok(())
 }
 
 /// `34.2s · 1284 sockets (312 adopted) · 7702 transitions · 0 lost`.
@@ -134,6 +146,8 @@ SIDE   STATE      ENDED NOW    p50    p90    p99    MAX
 client FIN_WAIT2    212   3  5.96s  6.00s  6.00s 12m04s
 server CLOSE_WAIT     1   0 2.00ms 2.00ms 2.00ms 2.00ms
 4 more FIN_WAIT2 of the client side began and ended between two looks, 1s apart: not in the percentiles
+1 of 5 lingering sockets (20.0%) have a session; the others: 1 answered, the rest of the request being read off, 1 in the accept queue, which HAProxy doesn't see, 1 closed before HAProxy was asked, 1 of which two looks tell different things
+HAProxy asked 3 times: 12.4ms, 0.04% of the time
 notice: records-lost (2): the ring was full; the figures are short of 2 lives
 notice: HAProxy processes that ended meanwhile: 4000
 "

@@ -1,9 +1,13 @@
 //! What the views say in words: what a state means, who is watched, what a line's end was.
 
+use std::time::Duration;
+
 use hatrace_core::event::Next;
 use hatrace_core::life::Ending;
-use hatrace_core::snapshot::Notice;
+use hatrace_core::naming::Without;
+use hatrace_core::snapshot::{Notice, Snapshot};
 use hatrace_core::sock::Holder;
+use hatrace_core::stream::{Streamless, Unreachable};
 use hatrace_core::tcp::TcpState;
 
 use super::units;
@@ -155,6 +159,94 @@ pub fn mode(context: &Context) -> String {
         Mode::Polled { why: None } => format!("polled every {every}"),
         Mode::Polled { why: Some(why) } => format!("polled every {every} ({})", clean(why)),
     }
+}
+
+/// Why a socket has no session, in words.
+#[must_use]
+pub const fn without(why: Without) -> &'static str {
+    match why {
+        Without::Pending => "not asked about yet",
+        Without::Streamless(why) => streamless(why),
+        Without::AcceptQueue => "in the accept queue, which HAProxy doesn't see",
+        Without::Closed => "closed before HAProxy was asked",
+        Without::Unsure => "of which two looks tell different things",
+        Without::Reused => "whose session is over and its pointer another connection's",
+        Without::Unreachable(Unreachable::OldWorker) => {
+            "held by an old worker, which only the master's command line would reach"
+        }
+        Without::Unreachable(Unreachable::LevelUser) => "unnamed: the stats socket is `level user`",
+        Without::Unreachable(Unreachable::NoSocket) => "unnamed: HAProxy has no stats socket",
+        Without::Unreachable(Unreachable::SlotsTaken) => "unnamed: all the stats socket's slots are taken",
+        Without::Unreachable(Unreachable::Garbage) => "unnamed: what answers is not HAProxy's command line",
+        Without::Unreachable(Unreachable::Denied) => "unnamed: the stats socket may not be opened",
+        Without::Unreachable(Unreachable::OtherProcess) => {
+            "unnamed: the stats socket answers for another process"
+        }
+        Without::Unreachable(Unreachable::NoAnswer) => "unnamed: the stats socket doesn't answer",
+        Without::Off => "unnamed: HAProxy was not to be asked (--no-api)",
+    }
+}
+
+/// What a connection without a stream is.
+#[must_use]
+pub const fn streamless(why: Streamless) -> &'static str {
+    match why {
+        Streamless::KeepAlive => "idle between two requests",
+        Streamless::NoRequest => "without a complete request so far",
+        Streamless::ProxyHeader => "waiting for the PROXY protocol's header",
+        Streamless::Handshake => "in their TLS handshake",
+        Streamless::Draining => "answered, the rest of the request being read off",
+        Streamless::Pool => "kept for the server's next request",
+        Streamless::Check => "health checks",
+        Streamless::Cli => "of HAProxy's own command line",
+        Streamless::Unspecified => "without a stream",
+    }
+}
+
+/// A share of the time, as a fraction with six places. `None`: of a look at once, which is no time to have a share of.
+#[must_use]
+pub fn share_of(part: Duration, whole: Duration) -> Option<f64> {
+    const A_WHILE: Duration = Duration::from_secs(2);
+    (whole >= A_WHILE).then(|| (part.as_secs_f64() / whole.as_secs_f64() * 1e6).round() / 1e6)
+}
+
+/// What asking HAProxy has cost: `HAProxy asked 3 times: 12.4ms, 0.04% of the time`. `None`: it was not asked.
+#[must_use]
+pub fn asked(snapshot: &Snapshot) -> Option<String> {
+    let questions: u64 = snapshot.asking.iter().map(|asking| asking.questions).sum();
+    let took: Duration = snapshot.asking.iter().map(|asking| asking.took).sum();
+    let times = if questions == 1 { "once" } else { "times" };
+    let count = if questions == 1 {
+        String::new()
+    } else {
+        format!("{questions} ")
+    };
+    (questions > 0).then(|| {
+        let line = format!("HAProxy asked {count}{times}: {}", units::words(took));
+        match share_of(took, snapshot.watched) {
+            Some(share) => format!("{line}, {:.2}% of the time", share * 100.0),
+            None => line,
+        }
+    })
+}
+
+/// How many of the lingering sockets have a session, and why the others have none. `None`: nothing lingers, or HAProxy was not there to ask.
+#[must_use]
+pub fn matched(snapshot: &Snapshot) -> Option<String> {
+    let lingering = snapshot.lingering.len() as u64;
+    if lingering == 0 || snapshot.asking.is_empty() {
+        return None;
+    }
+    let named = snapshot.totals.with_session;
+    let mut line = format!(
+        "{named} of {lingering} lingering sockets ({}) have a session",
+        super::report::percent(named, lingering)
+    );
+    for (index, (why, count)) in snapshot.without_session.iter().enumerate() {
+        let first = if index == 0 { "; the others: " } else { ", " };
+        line.push_str(&format!("{first}{count} {}", without(*why)));
+    }
+    Some(line)
 }
 
 /// A notice in one line.

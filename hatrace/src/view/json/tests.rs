@@ -82,7 +82,8 @@ fn values_are_the_snapshot_s() {
             "cookie": "0x2b", "side": "server", "state": "CLOSE_WAIT", "holder": "held",
             "age_s": 124.0, "age_bound": "between", "age_max_s": 310.0, "end": "exact",
             "local": "127.0.0.1:37956", "peer": "127.0.0.2:29001", "netns": 4_026_531_840_u32,
-            "proxy": null, "server": null, "pid": 5108, "fd": 18, "session": null, "pair": null,
+            "proxy": null, "server": null, "pid": 5108, "fd": 18, "session": null, "session_state": null, "session_facts": null,
+            "without_session": "unsure", "pair": null,
             "unread_bytes": 12, "unacked_bytes": 0, "retransmits": 0, "first_fin": "peer", "adopted": true,
             "clock": { "name": null, "source": null, "fires_in_s": null },
         })
@@ -92,6 +93,21 @@ fn values_are_the_snapshot_s() {
         json!({ "name": "tcp_fin_timeout", "source": "kernel", "fires_in_s": 57.7 })
     );
     assert_eq!(all["lingering"][3]["end"], "polled");
+    let named = &all["lingering"][0];
+    assert_eq!(named["session"], "0x55e4635ad1b0");
+    assert_eq!(named["session_state"], "live");
+    assert_eq!(
+        (&named["proxy"], &named["server"]),
+        (&json!("fe_http"), &json!("srv2"))
+    );
+    assert_eq!(
+        named["pair"],
+        json!({ "cookie": "0x2b", "state": "CLOSE_WAIT", "side": "server" })
+    );
+    assert_eq!(named["session_facts"]["backend"], "be_app");
+    assert_eq!(all["totals"]["with_session"], 1);
+    assert_eq!(all["target"]["api"][0]["socket"], "/run/haproxy/admin.sock");
+    assert_eq!(all["target"]["api"][0]["share"], 0.000_363);
     assert_eq!(all["lingering"][4]["peer"], Value::Null);
 }
 
