@@ -7,6 +7,7 @@
 )]
 
 mod adoption;
+mod api;
 mod churn;
 mod endings;
 mod held;
@@ -15,6 +16,7 @@ mod orphaned;
 mod refusals;
 mod reload;
 mod scope;
+mod sessions;
 
 /// A tcp frontend on 127.0.0.1:8000 to one server on 127.0.0.1:9000, no timeout but that of connect.
 pub(crate) const TCP: &str = "

@@ -2,18 +2,35 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use crate::netns::Netns;
+use crate::release::Release;
 use crate::until;
 
 /// A HAProxy of a test's own, in the test's namespace. Ended by pid when dropped, with its workers.
 pub struct Haproxy {
     child: Child,
     directory: tempfile::TempDir,
+    netns: String,
 }
+
+/// How one is started.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// Which; `None`: this machine's own.
+    pub release: Option<&'a Release>,
+    /// Options before `-f`. `{DIR}` stands for the test's folder as HAProxy sees it.
+    pub args: &'a [&'a str],
+    /// The whole configuration, its `global` too; `{DIR}` as above.
+    pub config: &'a str,
+}
+
+/// The `global` section that most tests want.
+pub const GLOBAL: &str =
+    "global\n  maxconn 9000\n  nbthread 2\n  stats socket {DIR}/stats.sock level admin expose-fd listeners\n";
 
 impl Haproxy {
     /// Starts one with this configuration (a `global` section with a stats socket is put before it) and waits until it answers.
@@ -35,34 +52,94 @@ impl Haproxy {
     }
 
     fn start_as(netns: &Netns, config: &str, args: &[&str]) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let socket = directory.path().join("stats.sock");
-        let global = format!(
-            "global\n  maxconn 9000\n  nbthread 2\n  stats socket {} level admin expose-fd listeners\n",
-            socket.display()
+        let config = GLOBAL.to_owned() + config;
+        let this = Self::spawn(
+            netns,
+            Start {
+                release: None,
+                args,
+                config: &config,
+            },
         );
-        let path = directory.path().join("haproxy.cfg");
-        std::fs::write(&path, global + config).expect("a configuration");
-        let mut command = netns.command("haproxy");
-        let log = std::fs::File::create(directory.path().join("log")).expect("a log");
+        this.await_socket();
+        this
+    }
+
+    /// Waits until its stats socket takes connections.
+    ///
+    /// # Panics
+    /// When it never does.
+    pub fn await_socket(&self) {
+        until("haproxy's stats socket", Duration::from_secs(10), || {
+            UnixStream::connect(self.socket()).is_ok()
+        });
+    }
+
+    /// Starts one, and waits for nothing.
+    ///
+    /// # Panics
+    /// When it doesn't start.
+    #[must_use]
+    pub fn spawn(netns: &Netns, start: Start<'_>) -> Self {
+        let root = start.release.and_then(|release| release.root.as_deref());
+        let directory = match root {
+            Some(root) => tempfile::tempdir_in(root.join("tmp")),
+            None => tempfile::tempdir(),
+        }
+        .expect("a directory");
+        let outside = directory.path().to_owned();
+        let inside = match root {
+            Some(root) => Path::new("/").join(outside.strip_prefix(root).expect("below the root")),
+            None => outside.clone(),
+        };
+        let fill = |text: &str| text.replace("{DIR}", &inside.display().to_string());
+        std::fs::write(outside.join("haproxy.cfg"), fill(start.config)).expect("a configuration");
+        let mut command = match root {
+            // It runs as `haproxy` all the same: chroot becomes it.
+            Some(root) => {
+                let mut command = netns.command("chroot");
+                command.arg(root).arg("/usr/sbin/haproxy");
+                command
+            }
+            None => netns.command("haproxy"),
+        };
+        let log = std::fs::File::create(outside.join("log")).expect("a log");
         let child = command
-            .args(args)
+            .args(start.args.iter().map(|arg| fill(arg)))
             .arg("-f")
-            .arg(&path)
+            .arg(inside.join("haproxy.cfg"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .expect("haproxy starts");
-        let this = Self { child, directory };
-        until("haproxy's stats socket", Duration::from_secs(10), || {
-            UnixStream::connect(this.socket()).is_ok()
-        });
-        this
+        Self {
+            child,
+            directory,
+            netns: netns.name().to_owned(),
+        }
+    }
+
+    /// What it said on stderr.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// A path in the test's folder, from outside of any root.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The namespace it runs in.
+    #[must_use]
+    pub fn netns(&self) -> &str {
+        &self.netns
     }
 
     fn socket(&self) -> PathBuf {
-        self.directory.path().join("stats.sock")
+        self.path("stats.sock")
     }
 
     /// The pid of the process that was started: the master, or the only one.

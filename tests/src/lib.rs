@@ -11,8 +11,10 @@
 pub mod haproxy;
 pub mod netns;
 pub mod peers;
+pub mod release;
 pub mod report;
 pub mod tracer;
+pub mod truth;
 
 use std::io::Write;
 use std::time::Duration;

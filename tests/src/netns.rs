@@ -38,6 +38,12 @@ impl Netns {
         this
     }
 
+    /// Its name, as `ip netns` has it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Runs `inside` on a thread in the namespace. Sockets it makes stay there, whoever uses them.
     ///
     /// # Panics

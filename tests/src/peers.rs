@@ -67,6 +67,15 @@ impl Server {
         Self { listener }
     }
 
+    /// The next connection.
+    ///
+    /// # Panics
+    /// When none can be had.
+    #[must_use]
+    pub fn accept(&self) -> (TcpStream, SocketAddr) {
+        self.listener.accept().expect("HAProxy connects")
+    }
+
     /// Makes `count` connections through the frontend at `front`, each with a byte passed from end to end, so that both sides stand.
     ///
     /// # Panics

@@ -63,12 +63,14 @@ impl Line {
         let mut stream = dial::connect(&self.address, self.process, &self.roots).await?;
         let start = Instant::now();
         let asking = async {
-            stream.write_all(self.spell(commands).as_bytes()).await?;
-            if self.through_master.is_some() {
+            let mut wrote = stream.write_all(self.spell(commands).as_bytes()).await;
+            if self.through_master.is_some() && wrote.is_ok() {
                 // The master doesn't hang up by itself.
-                stream.shutdown().await?;
+                wrote = stream.shutdown().await;
             }
-            read_lines(&mut stream, take).await
+            // Who hangs up at once may have said something all the same.
+            read_lines(&mut stream, take).await?;
+            wrote
         };
         tokio::time::timeout(PATIENCE, asking)
             .await

@@ -118,18 +118,21 @@ struct Listening {
 /// The unix sockets a process listens on.
 fn listening(pid: Pid) -> Vec<Listening> {
     let inodes: HashSet<u64> = socket_inodes(pid).into_iter().map(|(inode, _)| inode).collect();
-    let text = std::fs::read_to_string(format!("/proc/{pid}/net/unix")).unwrap_or_default();
-    parse_unix(&text, &inodes)
+    let read = |path: String| std::fs::read_to_string(path).unwrap_or_default();
+    let text = read(format!("/proc/{pid}/net/unix"));
+    // The accepting end of a connection belongs to the client's namespace: of clients elsewhere at least those in ours are counted.
+    let own = read("/proc/self/net/unix".to_owned());
+    let elsewhere = if own == text { "" } else { own.as_str() };
+    parse_unix(&text, elsewhere, &inodes)
 }
 
 /// `/proc/net/unix`: `Num: RefCount Protocol Flags Type St Inode Path`. A listener has the flag `__SO_ACCEPTCON`; a connection to it bears
 /// its name too.
-fn parse_unix(text: &str, inodes: &HashSet<u64>) -> Vec<Listening> {
+fn parse_unix(text: &str, elsewhere: &str, inodes: &HashSet<u64>) -> Vec<Listening> {
     const LISTENS: &str = "00010000";
     const STREAM: &str = "0001";
-    let rows: Vec<(&str, u64, &str)> = text
-        .lines()
-        .skip(1)
+    let both = text.lines().skip(1).chain(elsewhere.lines().skip(1));
+    let mut rows: Vec<(&str, u64, &str)> = both
         .filter_map(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
             let [_, _, _, flags, kind, _, inode, path] = words.as_slice() else {
@@ -138,6 +141,9 @@ fn parse_unix(text: &str, inodes: &HashSet<u64>) -> Vec<Listening> {
             (*kind == STREAM).then_some((*flags, inode.parse().ok()?, *path))
         })
         .collect();
+    // Both lists show what both namespaces have in common; a connection that waits to be accepted has no inode.
+    rows.sort_unstable();
+    rows.dedup_by(|one, other| one.1 != 0 && one == other);
     rows.iter()
         .filter(|(flags, inode, _)| *flags == LISTENS && inodes.contains(inode))
         .filter_map(|(_, _, path)| {
@@ -183,7 +189,7 @@ mod tests {
             0000000000000004: 00000002 00000000 00010000 0001 01 14 /run/somebody.else\n\
             0000000000000005: 00000003 00000000 00000000 0001 03 15\n\
             torn";
-        let found = parse_unix(text, &HashSet::from([11, 13, 15]));
+        let found = parse_unix(text, "", &HashSet::from([11, 13, 15]));
         let told: Vec<(String, usize)> = found
             .iter()
             .map(|listening| (listening.address.to_string(), listening.clients))

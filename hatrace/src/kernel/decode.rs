@@ -170,7 +170,13 @@ pub fn process_change(told: &wire::Process) -> Stamped {
 pub fn life(told: &wire::Life, now: Mono) -> Option<Life> {
     let adopted = told.flags & flag::ADOPTED != 0;
     let mono = |ns: u64| (ns != 0).then(|| Mono::from_ns(ns));
+    let state = TcpState::from_kernel(told.state);
     let closing = match told.first {
+        // Found connecting: it began at some time before now, as a closing one.
+        0 if adopted && told.connecting == 0 && state == Some(TcpState::SynSent) => Some(Step {
+            state: TcpState::SynSent,
+            at: Since::Before(now),
+        }),
         0 => None,
         first => Some(Step {
             state: TcpState::from_kernel(first)?,
@@ -181,7 +187,7 @@ pub fn life(told: &wire::Life, now: Mono) -> Option<Life> {
     let second = match mono(told.second) {
         None => None,
         Some(at) => Some(Step {
-            state: TcpState::from_kernel(told.state)?,
+            state: state?,
             at: Since::Exact(at),
         }),
     };

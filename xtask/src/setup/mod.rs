@@ -6,6 +6,7 @@ mod advice;
 mod debian;
 mod needs;
 pub(crate) mod toolchain;
+pub(crate) mod versions;
 
 use anyhow::Result;
 

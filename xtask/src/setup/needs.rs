@@ -38,7 +38,7 @@ impl Packages {
 
 use Purpose::{Bench, Demo, Test};
 
-pub(super) static TOOLS: [Need; 5] = [
+pub(super) static TOOLS: [Need; 6] = [
     Need {
         tool: "haproxy",
         purposes: &[Demo, Test, Bench],
@@ -58,6 +58,14 @@ pub(super) static TOOLS: [Need; 5] = [
             alpine: "iproute2",
         },
         why: "private network namespaces, and `ss` as the second opinion of the tests",
+        takes: "3 s",
+        optional: false,
+    },
+    Need {
+        tool: "openssl",
+        purposes: &[Test],
+        packages: Packages::same("openssl"),
+        why: "a TLS client that misbehaves, and its certificate",
         takes: "3 s",
         optional: false,
     },

@@ -25,6 +25,7 @@ const LIVE: &str = "live";
 pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
     let options = Options::parse(args)?;
     setup::ensure(&[Purpose::Build, Purpose::Test])?;
+    setup::versions::ensure(workspace);
     build::build(workspace, false)?;
 
     let skipped_file = workspace.target.join("skipped.txt");

@@ -46,6 +46,7 @@ impl Stage {
             .args(&self.harness)
             .env("HATRACE_BIN", workspace.binary())
             .env("HATRACE_SKIPPED_FILE", skipped_file)
+            .env("HATRACE_HAPROXY_DIR", workspace.target.join("haproxy"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         eprintln!("test: {}", self.name);
