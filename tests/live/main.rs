@@ -11,6 +11,7 @@ mod api;
 mod churn;
 mod endings;
 mod held;
+mod identity;
 mod odd;
 mod orphaned;
 mod refusals;

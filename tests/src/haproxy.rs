@@ -181,6 +181,23 @@ impl Haproxy {
         answer
     }
 
+    /// Asks the master's command line, `{DIR}/master.sock`. It doesn't hang up by itself: our half is closed first.
+    ///
+    /// # Panics
+    /// When it doesn't answer.
+    #[must_use]
+    pub fn ask_master(&self, command: &str) -> String {
+        let mut socket = UnixStream::connect(self.path("master.sock")).expect("the master's socket");
+        socket
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .expect("a timeout");
+        writeln!(socket, "{command}").expect("a question");
+        socket.shutdown(std::net::Shutdown::Write).expect("half a close");
+        let mut answer = String::new();
+        let _ = socket.read_to_string(&mut answer);
+        answer
+    }
+
     /// A figure of `show stat`, by proxy, service (`FRONTEND`, `BACKEND`, a server) and column name.
     #[must_use]
     pub fn stat(&self, proxy: &str, service: &str, column: &str) -> u64 {

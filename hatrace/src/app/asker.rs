@@ -46,6 +46,8 @@ struct Process {
     reach: Option<Reach>,
     not_before: Mono,
     failures: u32,
+    /// Rounds of questions, the first contact not counted.
+    rounds: u64,
 }
 
 /// Questions on their way.
@@ -153,7 +155,8 @@ impl Asker {
         }
         let due = engine.wants(now, None).into_iter().find(|(pid, wants)| {
             let process = self.processes.get(pid);
-            !wants.is_empty() && process.is_some_and(|process| process.not_before <= now)
+            let due = process.is_some_and(|process| process.not_before <= now);
+            due && !wants.is_empty() && self.affords(*pid, now, engine)
         });
         if let Some((pid, wants)) = due {
             self.ask(pid, &wants, false, false, source, engine);
@@ -240,6 +243,7 @@ impl Asker {
         engine.handle(now, Input::Asking(asking));
         if let Some(process) = self.processes.get_mut(&pid) {
             process.reach = Some(reach);
+            process.rounds += u64::from(running.before.is_some());
             if ready {
                 process.failures = 0;
                 let pause = match running.before {
@@ -400,15 +404,13 @@ impl Asker {
     /// Whether one more round, as long as the longest answer so far, stays within a hundredth of the time watched. The first is always
     /// afforded: without it there would be no names at all.
     fn affords(&self, pid: Pid, now: Mono, engine: &Engine) -> bool {
-        let Some(reach) = self
-            .processes
-            .get(&pid)
-            .and_then(|process| process.reach.as_ref())
-        else {
+        let Some(process) = self.processes.get(&pid) else {
             return false;
         };
-        let asking = reach.asking();
-        asking.questions <= 1 || (asking.took + asking.longest) * (SILENCE + 1) <= engine.watched(now)
+        let Some(asking) = process.reach.as_ref().map(Reach::asking) else {
+            return false;
+        };
+        process.rounds == 0 || (asking.took + asking.longest) * (SILENCE + 1) <= engine.watched(now)
     }
 }
 
