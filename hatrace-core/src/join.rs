@@ -23,21 +23,15 @@ impl<'a> Steady<'a> {
     pub(crate) fn between(before: &[HeldSock], after: &'a [HeldSock]) -> Self {
         let place = |held: &HeldSock| (held.fd, held.table);
         let first: BTreeMap<_, Cookie> = before.iter().map(|held| (place(held), held.cookie)).collect();
-        let (mut at, mut moved, mut tables) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        for held in after {
-            tables.insert(held.table);
-            if first.get(&place(held)) == Some(&held.cookie) {
-                at.insert(place(held), held);
-            } else {
-                moved.insert(held.cookie);
-            }
-        }
-        for held in before {
-            tables.insert(held.table);
-            if at.get(&place(held)).map(|now| now.cookie) != Some(held.cookie) {
-                moved.insert(held.cookie);
-            }
-        }
+        let last: BTreeMap<_, &HeldSock> = after.iter().map(|held| (place(held), held)).collect();
+        let tables: BTreeSet<FdTable> = before.iter().chain(after).map(|held| held.table).collect();
+        let at: BTreeMap<_, _> = last
+            .into_iter()
+            .filter(|(place, held)| first.get(place) == Some(&held.cookie))
+            .collect();
+        let stayed = |held: &&HeldSock| at.get(&place(held)).map(|now| now.cookie) == Some(held.cookie);
+        let moved = before.iter().chain(after).filter(|held| !stayed(held));
+        let moved = moved.map(|held| held.cookie).collect();
         Self {
             by_cookie: at.values().map(|held| (held.cookie, *held)).collect(),
             at,

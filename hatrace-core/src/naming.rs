@@ -183,6 +183,17 @@ impl Known {
         self.session.is_some() || self.streamless.is_some() || self.unsure >= Self::TRIES
     }
 
+    /// The same session without its other socket: that one is closed, and still the one it was.
+    pub(crate) fn keep_pair(&mut self, before: &Self) {
+        let ptr = |known: &Self| known.session.as_ref().map(|session| session.ptr);
+        if self.pair.is_none() && self.session.is_some() && ptr(self) == ptr(before) {
+            self.pair = before.pair.map(|pair| Pair {
+                state: TcpState::Close,
+                ..pair
+            });
+        }
+    }
+
     /// A socket that two looks don't agree on so many times in a row is left alone.
     const TRIES: u8 = 5;
 }

@@ -274,8 +274,11 @@ impl Engine {
             .collect();
         for cookie in cookies {
             let known = self.names.known.entry(cookie).or_default();
-            known.unsure = known.unsure.saturating_add(1);
             known.asked = at;
+            // One that had a session and was closed meanwhile keeps it.
+            if known.session.is_none() {
+                known.unsure = known.unsure.saturating_add(1);
+            }
         }
         let lines: BTreeMap<Cookie, &FdLine> = told
             .fds
@@ -303,6 +306,9 @@ impl Engine {
                 }
             }
             known.asked = at;
+            if let Some(before) = self.names.known.get(&held.cookie) {
+                known.keep_pair(before);
+            }
             self.names.known.insert(held.cookie, known);
         }
     }

@@ -6,6 +6,7 @@
 
 mod line;
 mod page;
+mod talk;
 mod world;
 
 use std::path::Path;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hatrace_core::event::{Event, Next};
 use hatrace_core::ids::Cookie;
+use hatrace_core::naming::Naming;
 use hatrace_core::snapshot::{Dwell, Lingering, Snapshot};
 use hatrace_core::time::{Age, AgeBound, Mono};
 
@@ -101,7 +102,35 @@ fn lingering(names: &[String], row: &Lingering) -> String {
     if let Some(timer) = row.kernel_timer {
         say(format!("{} in {}", timer.name, seconds(timer.left)));
     }
+    for told in naming(names, &row.naming) {
+        say(told);
+    }
     line
+}
+
+fn naming(names: &[String], naming: &Naming) -> Vec<String> {
+    let mut told = Vec::new();
+    if let Some(session) = &naming.session {
+        let mut line = format!("session {} {}", session.ptr, session.tie.name());
+        if session.facts.streams.len() > 1 {
+            line.push_str(&format!(" of {} streams", session.facts.streams.len()));
+        }
+        if let Some(called) = session.facts.called {
+            line.push_str(&format!(" called {called}"));
+        }
+        told.push(line);
+    }
+    if let Some(why) = naming.without {
+        told.push(format!("no session: {}", why.code()));
+    }
+    if let Some(proxy) = &naming.proxy {
+        let server = naming.server.as_deref().unwrap_or("-");
+        told.push(format!("proxy {proxy} server {server}"));
+    }
+    if let Some(pair) = &naming.pair {
+        told.push(format!("pair {} {}", name(names, pair.cookie), pair.state));
+    }
+    told
 }
 
 fn event(names: &[String], event: &Event) -> String {

@@ -14,6 +14,7 @@ use hatrace_core::{Engine, Settings};
 
 use crate::line::{Line, span};
 use crate::page;
+use crate::talk::{self, Open, Talk};
 
 /// The namespace of stories that don't say.
 const HOME: u32 = 1;
@@ -26,6 +27,7 @@ pub struct World {
     ring: Vec<(Mono, Input)>,
     counts: Counts,
     rows: Vec<SockRow>,
+    talk: Talk,
     /// `-a`: every transition is told as it happens.
     all: bool,
 }
@@ -39,6 +41,7 @@ impl World {
             ring: Vec::new(),
             counts: Counts::default(),
             rows: Vec::new(),
+            talk: Talk::default(),
             all: false,
         }
     }
@@ -49,7 +52,9 @@ impl World {
         let names = &self.names;
         let engine = self.engine.as_mut().ok_or("no start yet")?;
         let events = engine.events();
-        Ok(page::page(names, &engine.snapshot(at), &events))
+        let mut page = page::page(names, &engine.snapshot(at), &events);
+        page.extend(talk::wants(names, &engine.wants(at, None)));
+        Ok(page)
     }
 
     /// Any other line.
@@ -84,6 +89,14 @@ impl World {
                 let pid = Pid(line.number("pid", 0)?);
                 self.tell(at, Input::Process(ProcessChange::Ended { pid }))
             }
+            "before" | "after" => self.look(line),
+            "stream" => self.talk.stream(line),
+            "fd" => self.talk.line(line),
+            "told" => {
+                let told = self.talk.told();
+                self.tell(at, told)
+            }
+            "asking" => self.tell(at, talk::asking(line)?),
             name if name.starts_with(char::is_uppercase) => self.transition(line),
             other => Err(format!("no such verb: {other}")),
         }
@@ -137,6 +150,27 @@ impl World {
         }
         self.count(at)?;
         self.tell(at, Input::Scanned)
+    }
+
+    /// What the kernel says of HAProxy's descriptors.
+    fn look(&mut self, line: &Line) -> Result<(), String> {
+        for name in line.keys.values() {
+            self.cookie(name);
+        }
+        let (names, table) = (&self.names, &self.table);
+        self.talk.look(line, |name| {
+            let index = names.iter().position(|known| known == name).unwrap_or(0);
+            let cookie = Cookie(index as u64 + 1);
+            let life = table.get(&cookie);
+            Open {
+                cookie,
+                endpoints: endpoints(cookie),
+                state: life
+                    .and_then(Life::current)
+                    .map_or(TcpState::Established, |step| step.state),
+                side: life.map_or(Side::Client, |life| life.side),
+            }
+        })
     }
 
     /// `A client FIN_WAIT1 FIN_WAIT2`: a transition; `A client adopt FIN_WAIT2`: found by the kernel half as it was.

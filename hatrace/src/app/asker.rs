@@ -34,6 +34,8 @@ pub(super) struct Asker {
     options: ApiOptions,
     words: Words,
     processes: BTreeMap<Pid, Process>,
+    /// Masters: they serve nobody's connections, and are not asked.
+    masters: BTreeSet<Pid>,
     running: Option<Running>,
     /// Away with the task that is running.
     names: Option<Names>,
@@ -83,6 +85,7 @@ impl Asker {
             options,
             words,
             processes: BTreeMap::new(),
+            masters: BTreeSet::new(),
             running: None,
             names: Some(Names::default()),
             warned: BTreeSet::new(),
@@ -168,7 +171,7 @@ impl Asker {
         let pids = source.pids();
         self.processes.retain(|pid, _| pids.contains(pid));
         for pid in pids {
-            if self.processes.contains_key(&pid) {
+            if self.processes.contains_key(&pid) || self.masters.contains(&pid) {
                 continue;
             }
             let Some(process) = Proc::find(pid).filter(Proc::is_haproxy) else {
@@ -176,7 +179,7 @@ impl Asker {
             };
             let master = process.master();
             if master.is_none() && has_workers(pid) {
-                // A master serves nobody's connections.
+                self.masters.insert(pid);
                 continue;
             }
             if self.options.off {
