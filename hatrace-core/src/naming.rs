@@ -53,6 +53,8 @@ pub struct Facts {
     pub called: Option<SocketAddr>,
     /// HAProxy's age of it when it was asked.
     pub age: Option<Duration>,
+    /// Its number since the process began and when it was accepted, as HAProxy writes it, where it was asked at length.
+    pub identity: Option<(u64, String)>,
     /// The streams on this socket, this one first: more than one on a multiplexed connection (HTTP/2).
     pub streams: Vec<SessionPtr>,
 }
@@ -183,10 +185,19 @@ impl Known {
         self.session.is_some() || self.streamless.is_some() || self.unsure >= Self::TRIES
     }
 
-    /// The same session without its other socket: that one is closed, and still the one it was.
-    pub(crate) fn keep_pair(&mut self, before: &Self) {
-        let ptr = |known: &Self| known.session.as_ref().map(|session| session.ptr);
-        if self.pair.is_none() && self.session.is_some() && ptr(self) == ptr(before) {
+    /// The same session, asked about again: its other socket that is closed by now is still the one it was, and so is its identity.
+    pub(crate) fn keep(&mut self, before: &Self) {
+        let (Some(now), Some(then)) = (&mut self.session, &before.session) else {
+            return;
+        };
+        // A younger one at the same address is another stream on the same connection.
+        if now.ptr != then.ptr || now.facts.age < then.facts.age {
+            return;
+        }
+        if now.facts.identity.is_none() && then.facts.identity.is_some() {
+            Arc::make_mut(&mut now.facts).identity = then.facts.identity.clone();
+        }
+        if self.pair.is_none() {
             self.pair = before.pair.map(|pair| Pair {
                 state: TcpState::Close,
                 ..pair

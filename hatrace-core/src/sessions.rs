@@ -13,7 +13,7 @@ use crate::naming::{Asking, Facts, Known, Naming, Pair, Session, Tie, Wants, Wit
 use crate::services::Answer;
 use crate::snapshot::Lingering;
 use crate::sock::{HeldSock, Holder, Side};
-use crate::stream::{Access, FdLine, FdUse, Name, ServerAddress, Stream, Streamless, Told};
+use crate::stream::{Access, Detail, FdLine, FdUse, Name, ServerAddress, Stream, Streamless, Told};
 use crate::tcp::TcpState;
 use crate::time::Mono;
 
@@ -292,7 +292,14 @@ impl Engine {
             let line = lines.get(&held.cookie);
             let mut known = match claims.on(held.cookie, streams) {
                 Claim::Streams { streams: own, front } => {
-                    by_stream(told.pid, held, streams, own, front, steady, claims)
+                    let found = Found {
+                        pid: told.pid,
+                        streams,
+                        steady,
+                        claims,
+                        details: &told.details,
+                    };
+                    found.by_stream(held, own, front)
                 }
                 Claim::None => line.map_or_else(Known::default, |line| by_line(held, line)),
                 Claim::Contradiction => unsure(),
@@ -307,7 +314,7 @@ impl Engine {
             }
             known.asked = at;
             if let Some(before) = self.names.known.get(&held.cookie) {
-                known.keep_pair(before);
+                known.keep(before);
             }
             self.names.known.insert(held.cookie, known);
         }
@@ -367,67 +374,77 @@ fn unsure() -> Known {
     }
 }
 
-/// Held by a stream: by several on a multiplexed connection, of which the oldest stands for all.
-fn by_stream(
+/// One answer, joined.
+struct Found<'a> {
     pid: Pid,
-    held: &HeldSock,
-    streams: &[Stream],
-    own: &[usize],
-    front: bool,
-    steady: &Steady<'_>,
-    claims: &Claims,
-) -> Known {
-    let mut own: Vec<(usize, &Stream)> = own
-        .iter()
-        .filter_map(|&index| Some((index, streams.get(index)?)))
-        .collect();
-    own.sort_by_key(|(_, stream)| (std::cmp::Reverse(stream.age), stream.ptr));
-    let Some(&(index, stream)) = own.first() else {
-        return unsure();
-    };
-    if stream.is_cli() {
-        return Known {
-            streamless: Some(Streamless::Cli),
-            ..Known::default()
+    streams: &'a [Stream],
+    steady: &'a Steady<'a>,
+    claims: &'a Claims,
+    details: &'a [Detail],
+}
+
+impl Found<'_> {
+    /// Held by a stream: by several on a multiplexed connection, of which the oldest stands for all.
+    fn by_stream(&self, held: &HeldSock, own: &[usize], front: bool) -> Known {
+        let mut own: Vec<(usize, &Stream)> = own
+            .iter()
+            .filter_map(|&index| Some((index, self.streams.get(index)?)))
+            .collect();
+        own.sort_by_key(|(_, stream)| (std::cmp::Reverse(stream.age), stream.ptr));
+        let Some(&(index, stream)) = own.first() else {
+            return unsure();
         };
-    }
-    let (mine, other) = claims.ends.get(index).copied().unwrap_or_default();
-    let other = if front { other } else { mine };
-    let pair = other
-        .filter(|other| *other != held.cookie)
-        .and_then(|other| steady.socket(other))
-        .map(|held| Pair {
-            cookie: held.cookie,
-            side: held.side,
-            state: held.state,
-        });
-    let called = stream
-        .source
-        .filter(|source| front && *source != held.endpoints.peer);
-    let facts = Facts {
-        pid,
-        frontend: stream.frontend.clone(),
-        backend: stream.backend.clone(),
-        server: stream.server.clone(),
-        called,
-        age: stream.age,
-        streams: own.iter().map(|(_, stream)| stream.ptr).collect(),
-    };
-    Known {
-        proxy: if front {
-            facts.frontend.clone()
-        } else {
-            facts.backend.clone()
-        },
-        server: facts.server.clone(),
-        session: Some(Session {
-            ptr: stream.ptr,
-            tie: Tie::Live,
-            facts: Arc::new(facts),
-            believed: if front { stream.front } else { stream.back },
-        }),
-        pair,
-        ..Known::default()
+        if stream.is_cli() {
+            return Known {
+                streamless: Some(Streamless::Cli),
+                ..Known::default()
+            };
+        }
+        let ends = self.claims.ends.get(index).copied().unwrap_or_default();
+        let detail = self.details.iter().find(|detail| detail.ptr == stream.ptr);
+        let back = ends.1.and_then(|cookie| self.steady.socket(cookie));
+        // A pointer can be another stream's by the time it is asked about at length.
+        if detail.is_some_and(|detail| !detail.agrees(stream, back.map(|back| back.endpoints))) {
+            return unsure();
+        }
+        let other = if front { ends.1 } else { ends.0 };
+        let pair = other
+            .filter(|other| *other != held.cookie)
+            .and_then(|other| self.steady.socket(other))
+            .map(|held| Pair {
+                cookie: held.cookie,
+                side: held.side,
+                state: held.state,
+            });
+        let called = stream
+            .source
+            .filter(|source| front && *source != held.endpoints.peer);
+        let facts = Facts {
+            pid: self.pid,
+            frontend: stream.frontend.clone(),
+            backend: stream.backend.clone(),
+            server: stream.server.clone(),
+            called,
+            age: stream.age,
+            identity: detail.and_then(|detail| Some((detail.id?, detail.accepted.clone()?))),
+            streams: own.iter().map(|(_, stream)| stream.ptr).collect(),
+        };
+        Known {
+            proxy: if front {
+                facts.frontend.clone()
+            } else {
+                facts.backend.clone()
+            },
+            server: facts.server.clone(),
+            session: Some(Session {
+                ptr: stream.ptr,
+                tie: Tie::Live,
+                facts: Arc::new(facts),
+                believed: if front { stream.front } else { stream.back },
+            }),
+            pair,
+            ..Known::default()
+        }
     }
 }
 

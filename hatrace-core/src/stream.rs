@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::{Fd, FdTable, Pid, SessionPtr};
-use crate::sock::{HeldSock, fold};
+use crate::sock::{Endpoints, HeldSock, fold};
 
 /// A name out of HAProxy's configuration. There are few, and many refer to each.
 pub type Name = Arc<str>;
@@ -220,12 +220,53 @@ pub struct Told {
     pub after: Vec<HeldSock>,
     /// Its streams; `None`: not asked, or the answer didn't come to its end.
     pub streams: Option<Vec<Stream>>,
+    /// What it says at length of single streams: those of the sockets that have lingered longest.
+    pub details: Vec<Detail>,
     /// What it says of the descriptors it was asked about.
     pub fds: Vec<FdLine>,
     /// Its servers' addresses, where asked.
     pub servers: Option<Vec<ServerAddress>>,
     /// Its proxies' and servers' figures, where asked.
     pub figures: Option<Vec<Service>>,
+}
+
+/// A stream in the long form: what tells it from another one at the same address, and the server's side of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detail {
+    /// Its address.
+    pub ptr: SessionPtr,
+    /// Its number since the process began: with the process an identity.
+    pub id: Option<u64>,
+    /// When it was accepted, as HAProxy writes it: `20/Nov/2026:09:43:55.252730`, in HAProxy's own time zone.
+    pub accepted: Option<String>,
+    /// The client as HAProxy calls it.
+    pub source: Option<SocketAddr>,
+    /// Frontend.
+    pub frontend: Option<Name>,
+    /// Backend.
+    pub backend: Option<Name>,
+    /// Server.
+    pub server: Option<Name>,
+    /// HAProxy's address towards the server.
+    pub back_local: Option<SocketAddr>,
+    /// The server's.
+    pub back_peer: Option<SocketAddr>,
+    /// The client's socket.
+    pub front_fd: Option<StreamFd>,
+    /// The server's.
+    pub back_fd: Option<StreamFd>,
+}
+
+impl Detail {
+    /// Whether it is of the same stream as a line of the short form, and the kernel's addresses of the server's socket agree.
+    pub(crate) fn agrees(&self, stream: &Stream, back: Option<Endpoints>) -> bool {
+        let address = |told: Option<SocketAddr>, own: SocketAddr| told.is_none_or(|told| fold(told) == own);
+        self.frontend == stream.frontend
+            && self.source == stream.source
+            && self.front_fd.map(|fd| fd.fd) == stream.front.fd.map(|fd| fd.fd)
+            && back
+                .is_none_or(|back| address(self.back_local, back.local) && address(self.back_peer, back.peer))
+    }
 }
 
 /// Where a server listens.

@@ -105,6 +105,7 @@ fn told() -> impl Strategy<Value = Told> {
             after: if same { before.clone() } else { other },
             before,
             streams,
+            details: Vec::new(),
             fds,
             servers: None,
             figures: None,

@@ -147,6 +147,7 @@ impl Talk {
             before: talk.before,
             after: talk.after,
             streams: Some(talk.streams),
+            details: Vec::new(),
             fds: talk.fds,
             servers: None,
             figures: None,

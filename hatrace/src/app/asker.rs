@@ -268,6 +268,7 @@ impl Asker {
                     before,
                     after,
                     streams: answers.streams,
+                    details: answers.details,
                     fds: answers.fds,
                     servers: answers.servers,
                     figures: answers.figures,

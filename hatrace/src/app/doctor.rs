@@ -1,20 +1,24 @@
 //! `doctor`: probes, then says.
 
 use hatrace_core::ids::Pid;
+use hatrace_core::stream::Access;
 
 use super::unless_gone;
-use crate::cli::DoctorOptions;
+use crate::cli::{ApiOptions, DoctorOptions};
 use crate::doctor::{Host, Probes, checks};
 use crate::error::Problem;
+use crate::haproxy::Reach;
 use crate::kernel::{LoadError, probe};
 use crate::port::Status;
 use crate::sockdiag::{NetnsSocket, lingering_states};
 use crate::target::{Proc, Target};
 use crate::view::{Format, Output, Page, Selection, doctor};
 
-pub(super) fn run(options: &DoctorOptions) -> Result<(), Problem> {
+pub(super) async fn run(options: &DoctorOptions) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
-    let found = checks(&Host::this(), &probes(options)?);
+    let mut probes = probes(options)?;
+    probes.access = access(&probes.haproxy, &options.api).await;
+    let found = checks(&Host::this(), &probes);
     let page = Page::on(&output, usize::MAX, Selection::default());
     let _ = unless_gone(output.draw(|out| match options.output.format {
         Format::Json => doctor::json(out, &found),
@@ -39,7 +43,24 @@ fn probes(options: &DoctorOptions) -> Result<Probes, Problem> {
             .map(|_| ())
             .map_err(|error| error.to_string()),
         haproxy: haproxy(options)?,
+        access: Vec::new(),
     })
+}
+
+/// Knocks at the command line of each that serves connections.
+async fn access(haproxy: &[(u32, String)], api: &ApiOptions) -> Vec<(u32, Access)> {
+    let mut found = Vec::new();
+    for (pid, _) in haproxy.iter().filter(|(_, role)| role != "master") {
+        if api.off {
+            found.push((*pid, Access::Off));
+        } else if let Some(process) = Proc::find(Pid(*pid)) {
+            let master = process.master();
+            let mut reach = Reach::new(process, master, api.socket.clone());
+            reach.open().await;
+            found.extend(reach.asking().access.clone().map(|access| (*pid, access)));
+        }
+    }
+    found
 }
 
 /// The verifier's log is for -vv, not for a line.

@@ -47,7 +47,7 @@ async fn dispatch(invocation: Invocation, words: Words) -> Result<(), Problem> {
         Invocation::Report(options) => report::run(&options, words).await,
         Invocation::Stuck(options) => stuck::run(&options, words).await,
         Invocation::Sessions(options) => sessions::run(&options, words).await,
-        Invocation::Doctor(options) => doctor::run(&options),
+        Invocation::Doctor(options) => doctor::run(&options).await,
         Invocation::Demo(options) => demo::run(&options, words).await,
         Invocation::BenchEmpty(options) => trace::bench_empty(&options, words).await,
     }

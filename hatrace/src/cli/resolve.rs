@@ -126,6 +126,8 @@ pub struct SessionsOptions {
 pub struct DoctorOptions {
     /// Which HAProxy to look at.
     pub target: Target,
+    /// How it is asked.
+    pub api: ApiOptions,
     /// Where to and as what.
     pub output: OutputOptions,
 }
@@ -211,7 +213,7 @@ pub(super) fn resolve(args: Args) -> Result<Invocation, Problem> {
         }
         Some(Command::Doctor) => {
             refuse(before != TraceArgs::default(), "the options before it", "doctor")?;
-            Ok(Invocation::Doctor(DoctorOptions { target, output }))
+            Ok(Invocation::Doctor(DoctorOptions { target, api, output }))
         }
         Some(Command::Demo(own)) => {
             refuse(

@@ -10,6 +10,8 @@ mod tcp;
 
 pub use host::Host;
 
+use hatrace_core::stream::Access;
+
 use crate::port::{Check, Status};
 
 impl Check {
@@ -56,6 +58,8 @@ pub struct Probes {
     pub sock_diag: Result<(), String>,
     /// HAProxy's processes: pid, and role in a word (`worker`, `master`).
     pub haproxy: Vec<(u32, String)>,
+    /// Whether those that serve connections can be asked for their sessions.
+    pub access: Vec<(u32, Access)>,
 }
 
 /// All checks, in the order in which one asks: may I, can this kernel, does it load, how full is it, who is there.

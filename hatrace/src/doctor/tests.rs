@@ -6,6 +6,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use hatrace_core::stream::Unreachable;
+
 use super::*;
 
 /// A healthy host; `put` spoils it.
@@ -71,6 +73,12 @@ fn fine() -> Probes {
         load_fentry: Ok(()),
         sock_diag: Ok(()),
         haproxy: vec![(5108, "worker".to_owned()), (5106, "master".to_owned())],
+        access: vec![(
+            5108,
+            Access::Ready {
+                through: "/run/haproxy/admin.sock".to_owned(),
+            },
+        )],
     }
 }
 
@@ -91,10 +99,19 @@ fn whatever_is_not_ok_says_what_it_costs_and_nothing_panics_on_an_empty_host() {
         load_fentry: refused(),
         sock_diag: refused(),
         haproxy: Vec::new(),
+        access: vec![(
+            7,
+            Access::Refused {
+                code: Unreachable::NoSocket,
+                why: "HAProxy 7 has no stats socket".to_owned(),
+                remedy: Some("stats socket ...".to_owned()),
+            },
+        )],
     };
     let all = checks(&Host::at(empty.path()), &probes);
     assert_eq!(named(&all, "programs").status, Status::Fail);
     assert_eq!(named(&all, "timewaits").status, Status::Warn);
+    assert_eq!(named(&all, "sessions").status, Status::Warn);
     for check in &all {
         assert_eq!(check.costs.is_some(), check.status != Status::Ok, "{check:?}");
         assert!(!check.found.contains('\n'), "{check:?}");

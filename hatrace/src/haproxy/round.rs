@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use hatrace_core::ids::Fd;
-use hatrace_core::stream::{FdLine, ServerAddress, Service, Stream};
+use hatrace_core::ids::{Fd, SessionPtr};
+use hatrace_core::stream::{Detail, FdLine, ServerAddress, Service, Stream};
 
-use super::parse::{Names, fd_line, servers_conn, services, stream};
+use super::parse::{Names, fd_line, long_session, servers_conn, services, stream};
 use super::reach::Reach;
 
 /// What is to be asked.
@@ -29,6 +29,8 @@ pub struct Questions {
 pub struct Answers {
     /// The streams; `None`: not asked, or the answer didn't come to its end.
     pub streams: Option<Vec<Stream>>,
+    /// Single streams at length.
+    pub details: Vec<Detail>,
     /// The descriptors.
     pub fds: Vec<FdLine>,
     /// The servers' addresses.
@@ -39,8 +41,30 @@ pub struct Answers {
 
 /// Descriptors in one question: as many as a line of HAProxy's input buffer holds with ease.
 const AT_ONCE: usize = 64;
+/// Streams asked about at length in one round: each walks all of HAProxy's lists.
+const AT_LENGTH: usize = 10;
 /// Descriptors asked about in one round, whatever the time allows.
 const DESCRIPTORS: usize = 1024;
+
+/// The streams of the sockets that are wanted most, once each.
+fn oldest(sockets: &[Fd], streams: &[Stream]) -> Vec<SessionPtr> {
+    let mut by_fd: BTreeMap<Fd, SessionPtr> = BTreeMap::new();
+    for stream in streams.iter().filter(|stream| !stream.is_cli()) {
+        for fd in [stream.front.fd, stream.back.fd].into_iter().flatten() {
+            by_fd.entry(fd.fd).or_insert(stream.ptr);
+        }
+    }
+    let mut found = Vec::new();
+    for ptr in sockets.iter().filter_map(|fd| by_fd.get(fd)) {
+        if !found.contains(ptr) {
+            found.push(*ptr);
+        }
+        if found.len() == AT_LENGTH {
+            break;
+        }
+    }
+    found
+}
 
 impl Reach {
     /// Asks. What costs HAProxy's threads a stop is asked for no longer than `allowed`; the rest waits for the next round.
@@ -49,6 +73,12 @@ impl Reach {
         let before = self.asking().took;
         if questions.streams {
             answers.streams = self.streams(names).await;
+        }
+        for ptr in oldest(&questions.sockets, answers.streams.as_deref().unwrap_or_default()) {
+            if self.asking().took.saturating_sub(before) > allowed || !self.ready() {
+                break;
+            }
+            answers.details.extend(self.at_length(ptr, names).await);
         }
         let has_stream: BTreeSet<Fd> = answers
             .streams
@@ -94,6 +124,17 @@ impl Reach {
         // Our own question is a stream as well: an answer without any was cut short.
         let whole = self.ask(&["show sess"], &mut take).await;
         (whole && !found.is_empty()).then_some(found)
+    }
+
+    async fn at_length(&mut self, ptr: SessionPtr, names: &mut Names) -> Option<Detail> {
+        let mut text = String::new();
+        let mut take = |line: &str| {
+            text.push_str(line);
+            text.push('\n');
+            true
+        };
+        let whole = self.ask(&[&format!("show sess {ptr}")], &mut take).await;
+        long_session(&text, names).filter(|detail| whole && detail.ptr == ptr)
     }
 
     async fn descriptors(&mut self, fds: &[&Fd], names: &mut Names) -> Vec<FdLine> {

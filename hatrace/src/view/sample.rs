@@ -71,6 +71,7 @@ pub(crate) fn named() -> Lingering {
         server: Some(Arc::from("srv2")),
         called: None,
         age: Some(Duration::from_secs(724)),
+        identity: Some((9, "20/Nov/2026:09:31:55.252730".to_owned())),
         streams: vec![ptr],
     };
     row.naming = Naming {

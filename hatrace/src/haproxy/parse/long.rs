@@ -1,46 +1,16 @@
 //! One stream in the long form: `show sess PTR`.
 
-use std::net::SocketAddr;
-
-use hatrace_core::ids::SessionPtr;
-use hatrace_core::stream::{Name, StreamFd};
+use hatrace_core::stream::Detail;
 
 use super::words::{Names, address, fd, pointer, value};
 
-/// What the long form adds: an identity that a reused pointer doesn't share, and the addresses of the server's side.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LongSession {
-    /// Its pointer.
-    pub ptr: SessionPtr,
-    /// `id=`: the number of the stream since the process began.
-    pub id: Option<u64>,
-    /// When it was accepted, as HAProxy writes it.
-    pub accepted: Option<String>,
-    /// The client as HAProxy calls it.
-    pub source: Option<SocketAddr>,
-    /// Frontend.
-    pub frontend: Option<Name>,
-    /// Backend.
-    pub backend: Option<Name>,
-    /// Server.
-    pub server: Option<Name>,
-    /// HAProxy's address towards the server.
-    pub back_local: Option<SocketAddr>,
-    /// The server's.
-    pub back_peer: Option<SocketAddr>,
-    /// The client's socket.
-    pub front_fd: Option<StreamFd>,
-    /// The server's.
-    pub back_fd: Option<StreamFd>,
-}
-
 /// Reads one record; `None` where the session wasn't found.
 #[must_use]
-pub fn long_session(text: &str, names: &mut Names) -> Option<LongSession> {
+pub fn long_session(text: &str, names: &mut Names) -> Option<Detail> {
     let mut lines = text.lines().skip_while(|line| !line.starts_with("0x"));
     let first = lines.next()?;
     let (ptr, rest) = first.split_once(": ")?;
-    let mut session = LongSession {
+    let mut session = Detail {
         ptr: pointer(ptr)?,
         id: value(rest, "id").and_then(|id| id.parse().ok()),
         accepted: rest

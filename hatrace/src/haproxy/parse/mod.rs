@@ -14,7 +14,7 @@ mod words;
 
 pub use fd::fd_line;
 pub use info::{Info, info};
-pub use long::{LongSession, long_session};
+pub use long::long_session;
 pub use procs::{Worker, workers};
 pub use servers::{servers_conn, servers_state};
 pub use short::stream;

@@ -139,6 +139,8 @@ pub(super) fn facts(session: &Session) -> Value {
         // The client as HAProxy calls it, where that isn't the socket's peer.
         "source": facts.called,
         "age_s": facts.age.map(units::seconds),
+        "id": facts.identity.as_ref().map(|(id, _)| id),
+        "accepted": facts.identity.as_ref().map(|(_, accepted)| accepted),
         "streams": facts.streams.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "believes": end(&session.believed),
     })
