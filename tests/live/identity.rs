@@ -33,7 +33,7 @@ fn a_killed_session_s_pointer_is_not_shown_for_the_old_socket() {
     old.iter_mut().for_each(Pair::server_closes);
     // Long enough for all to be named.
     std::thread::sleep(Duration::from_millis(2500));
-    let before = truth::by_back(&haproxy.ask("show sess all"));
+    let before = truth::by_back(&haproxy.ask("show sess all"), "be");
     let addresses: Vec<(String, String)> = old
         .iter()
         .map(|pair| (pair.client_address().to_string(), pair.back_address().to_string()))
@@ -49,7 +49,7 @@ fn a_killed_session_s_pointer_is_not_shown_for_the_old_socket() {
     let mut new = server.pairs(&netns, "127.0.0.1:8000", 4);
     new.iter_mut().for_each(Pair::server_closes);
     std::thread::sleep(Duration::from_millis(2500));
-    let after = truth::by_back(&haproxy.ask("show sess all"));
+    let after = truth::by_back(&haproxy.ask("show sess all"), "be");
     tracer.signal(Signal::INT);
     let report = tracer.finish().report();
     let rows = by_peer(report.lingering());
@@ -136,9 +136,9 @@ fn an_old_worker_s_sessions_are_named_through_the_master() {
         let report = finished.report();
         assert!(!finished.stderr.contains("warning:"), "{}", finished.stderr);
         let of_old = haproxy.ask_master(&format!("@!{old} show sess all"));
-        let mut truth = truth::by_back(&of_old);
+        let mut truth = truth::by_back(&of_old, "be");
         assert_eq!(truth.len(), 8, "{of_old}");
-        truth.extend(truth::by_back(&haproxy.ask("show sess all")));
+        truth.extend(truth::by_back(&haproxy.ask("show sess all"), "be"));
         let rows = report.by_local();
         for pair in pairs.iter_mut().chain(&mut new) {
             let back = pair.back_address().to_string();
@@ -200,7 +200,7 @@ fn six_thousand_sessions_are_asked_within_the_budget() {
     assert_eq!(named + waiting, 1600, "{}", report.json()["without_session"]);
     assert!(named >= 200, "{}", report.json()["totals"]);
     assert!(api["share"].as_f64().unwrap() <= 0.01, "{api}");
-    let truth = truth::by_back(&haproxy.ask("show sess all"));
+    let truth = truth::by_back(&haproxy.ask("show sess all"), "be");
     let named = |row: &&Row| row.text("side") == "server" && row.json["session"].is_string();
     for row in report.lingering().iter().filter(named) {
         assert_eq!(row.text("session"), truth[row.text("local")].ptr, "{}", row.json);
@@ -221,7 +221,7 @@ fn sessions_beside_the_kernel_s_truth() {
     let pid = haproxy.pid().to_string();
     let json = run(&["sessions", "--json", "--pid", &pid]).report();
     let json = json.json();
-    let truth = truth::by_back(&haproxy.ask("show sess all"));
+    let truth = truth::by_back(&haproxy.ask("show sess all"), "be");
     assert_eq!(
         (&json["totals"]["sessions"], &json["totals"]["stuck"]),
         (&10.into(), &4.into())

@@ -51,11 +51,12 @@ pub fn streams(text: &str) -> Vec<Stream> {
     streams
 }
 
-/// The streams by HAProxy's address towards the server.
+/// The streams of one backend by HAProxy's address towards the server: towards another server the same port can be used again.
 #[must_use]
-pub fn by_back(text: &str) -> HashMap<String, Stream> {
+pub fn by_back(text: &str, backend: &str) -> HashMap<String, Stream> {
     streams(text)
         .into_iter()
+        .filter(|stream| stream.backend == backend)
         .filter_map(|stream| Some((stream.back_local.clone()?, stream)))
         .collect()
 }

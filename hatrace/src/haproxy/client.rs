@@ -29,6 +29,9 @@ pub(super) struct Answered {
     pub(super) took: Duration,
 }
 
+/// What the master answers itself: which workers it has.
+pub(super) const MASTERS_OWN: &str = "show proc";
+
 /// The longest line that is read whole: HAProxy's own are below 4 KiB.
 const LONGEST_LINE: usize = 256 << 10;
 /// How much of an answer is read: a million streams take about 300 MB.
@@ -45,7 +48,9 @@ impl Line {
         let mut spelled = String::from("operator");
         for command in commands {
             spelled.push_str("; ");
-            if let Some(pid) = self.through_master {
+            if let Some(pid) = self.through_master
+                && *command != MASTERS_OWN
+            {
                 spelled.push_str(&format!("@!{pid} "));
             }
             spelled.push_str(command);

@@ -8,9 +8,9 @@ use hatrace_core::naming::Asking;
 use hatrace_core::stream::{Access, Unreachable};
 
 use super::address::Address;
-use super::client::Line;
+use super::client::{Line, MASTERS_OWN};
 use super::find::{Candidate, candidates, roots};
-use super::parse::{Info, info};
+use super::parse::{Info, info, version, workers};
 use crate::target::Proc;
 
 /// One process and the way to its command line.
@@ -149,7 +149,11 @@ impl Reach {
             text.push('\n');
             text.len() < 256 << 10
         };
-        let asked = line.ask(&["show cli level", "show info"], &mut take).await;
+        let mut commands = vec!["show cli level", "show version", "show info"];
+        if line.through_master.is_some() {
+            commands.insert(0, MASTERS_OWN);
+        }
+        let asked = line.ask(&commands, &mut take).await;
         self.asking.questions += 1;
         match asked {
             Ok(answered) => self.count(answered.took),
@@ -157,9 +161,17 @@ impl Reach {
             Err(error) if text.is_empty() => return Err(refusal(&error, clients)),
             Err(_) => {}
         }
-        let Some(info) = info(&text) else {
+        let Some(mut info) = info(&text) else {
             return Err(Refusal::Garbage);
         };
+        let own = self.own_pid;
+        if line.through_master.is_some() && !workers(&text).iter().any(|worker| worker.pid == own) {
+            // Another HAProxy's master.
+            return Err(Refusal::OtherProcess(0));
+        }
+        if info.version.is_none() {
+            info.version = version(&text).map(str::to_owned);
+        }
         match info.pid {
             Some(pid) if pid != self.own_pid => return Err(Refusal::OtherProcess(pid)),
             Some(_) => {}

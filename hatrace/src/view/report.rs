@@ -205,6 +205,7 @@ fn peers(out: &mut dyn Write, lingering: &[&Lingering], page: &Page) -> io::Resu
     let mut table = Table::new(&[
         ("WAITS FOR", Align::Left),
         ("PEER", Align::Left),
+        ("PROXY/SERVER", Align::Left),
         ("SIDE", Align::Left),
         ("OPEN", Align::Right),
         ("SHARE", Align::Right),
@@ -220,6 +221,7 @@ fn peers(out: &mut dyn Write, lingering: &[&Lingering], page: &Page) -> io::Resu
         table.push(vec![
             Cell::new(peer.awaited.words()),
             Cell::new(&peer.name),
+            Cell::new(&peer.place),
             Cell::new(peer.side),
             Cell::new(peer.open),
             Cell::new(percent(peer.open, total)),
@@ -266,8 +268,13 @@ pub fn incident(snapshot: &Snapshot, context: &Context, page: &Page) -> String {
                 units::age_words(oldest.age)
             ));
             if let Some(peer) = tally::peers(&lingering).first() {
+                let place = if peer.place == "-" {
+                    String::new()
+                } else {
+                    format!(" of {}", peer.place)
+                };
                 line.push_str(&format!(
-                    ", {} {} for {} ({})",
+                    ", {} {} for {} ({}{place})",
                     peer.open,
                     if peer.open == 1 { "waits" } else { "wait" },
                     peer.awaited.words(),
@@ -278,6 +285,11 @@ pub fn incident(snapshot: &Snapshot, context: &Context, page: &Page) -> String {
     }
     if !page.selection.is_everything() {
         line.push_str(&format!(" [{}]", page.selection));
+    }
+    if !snapshot.asking.is_empty() && !lingering.is_empty() {
+        let named = |row: &&&Lingering| row.naming.session.is_some() && row.naming.without.is_none();
+        let (named, all) = (lingering.iter().filter(named).count(), lingering.len());
+        line.push_str(&format!("; {named} of {all} with a session"));
     }
     line.push_str(&format!(
         "; {} sockets, {} lost",

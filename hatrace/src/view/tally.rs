@@ -1,11 +1,13 @@
 //! Lingering sockets counted: by kind, and by peer and what they wait for. What TCP itself says, no more: why it doesn't come is another question.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hatrace_core::snapshot::Lingering;
 use hatrace_core::sock::{Holder, Side};
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Age;
+
+use super::names;
 
 /// Lingering sockets of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +107,8 @@ pub struct Peer {
     pub side: Side,
     /// Its address; a server's with its port, which says which server it is.
     pub name: String,
+    /// What HAProxy calls it: the frontend, or backend and server; `several`, or `-` where that isn't known.
+    pub place: String,
     /// How many.
     pub open: u64,
     /// The oldest.
@@ -118,6 +122,7 @@ pub struct Peer {
 pub fn peers(rows: &[&Lingering]) -> Vec<Peer> {
     struct Heap {
         open: u64,
+        places: BTreeSet<String>,
         oldest: Age,
         states: BTreeMap<TcpState, u64>,
     }
@@ -130,10 +135,12 @@ pub fn peers(rows: &[&Lingering]) -> Vec<Peer> {
         };
         let heap = heaps.entry((Awaited::of(row), row.side, name)).or_insert(Heap {
             open: 0,
+            places: BTreeSet::new(),
             oldest: row.age,
             states: BTreeMap::new(),
         });
         heap.open += 1;
+        heap.places.extend(place(row));
         if row.age.at_least > heap.oldest.at_least {
             heap.oldest = row.age;
         }
@@ -148,6 +155,11 @@ pub fn peers(rows: &[&Lingering]) -> Vec<Peer> {
                 awaited,
                 side,
                 name,
+                place: match (heap.places.len(), heap.places.into_iter().next()) {
+                    (1, Some(place)) => place,
+                    (0, _) => "-".to_owned(),
+                    _ => "several".to_owned(),
+                },
                 open: heap.open,
                 oldest: heap.oldest,
                 states,
@@ -156,6 +168,16 @@ pub fn peers(rows: &[&Lingering]) -> Vec<Peer> {
         .collect();
     peers.sort_by_key(|peer| (peer.awaited, std::cmp::Reverse((peer.open, peer.oldest.at_least))));
     peers
+}
+
+/// The frontend of a client's socket, backend and server of a server's.
+fn place(row: &Lingering) -> Option<String> {
+    let naming = &row.naming;
+    naming.proxy.as_ref()?;
+    Some(match row.side {
+        Side::Server => names::place(row.side, naming),
+        _ => names::proxy(naming),
+    })
 }
 
 #[cfg(test)]
@@ -175,5 +197,7 @@ mod tests {
         let peers = peers(&rows);
         let names: Vec<_> = peers.iter().map(|peer| (peer.name.as_str(), peer.open)).collect();
         assert_eq!(names, [("10.0.0.7", 2), ("10.0.0.8", 1), ("127.0.0.2:29001", 1)]);
+        let places: Vec<_> = peers.iter().map(|peer| peer.place.as_str()).collect();
+        assert_eq!(places, ["fe_http", "-", "-"]);
     }
 }

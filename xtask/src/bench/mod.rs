@@ -4,6 +4,7 @@
 //! that moves, so that a machine that grows warm or busy treats them alike; what counts are ratios within a
 //! round. What could not be measured is a line of the result, not a gap in it.
 
+mod asking;
 mod bpfstats;
 pub(crate) mod churn;
 mod host;
@@ -81,6 +82,10 @@ pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
     }
     bench.churn(&mut results)?;
     bench.rig(&mut results)?;
+    let turns = if effort.quick { 1 } else { 3 };
+    if let Err(error) = asking::measure(&bench.hatrace, &bench.folder, turns, &mut results) {
+        results.missing("HAProxy's side of being asked", &format!("{error:#}"));
+    }
 
     print!("{}", page::table(&results));
     let json = workspace.target.join("bench.json");

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::asking::Echo;
 use super::bpfstats::Used;
 use super::churn::Lap;
 use super::rig::Load;
@@ -18,6 +19,8 @@ pub(super) struct Results {
     rates: Vec<(Variant, usize, Load)>,
     agents: Vec<(Variant, Agent)>,
     bpf: Vec<(Variant, BpfTime)>,
+    /// What an echo through HAProxy saw, with HAProxy asked for its sessions and without.
+    echoes: Vec<(bool, Echo)>,
     /// What was not measured, and why.
     pub(super) missing: Vec<(String, String)>,
 }
@@ -99,8 +102,19 @@ impl Results {
             rates: Vec::new(),
             agents: Vec::new(),
             bpf: Vec::new(),
+            echoes: Vec::new(),
             missing: Vec::new(),
         }
+    }
+
+    pub(super) fn echo(&mut self, asked: bool, echo: Echo) {
+        self.echoes.push((asked, echo));
+    }
+
+    /// A figure of the echoes, with HAProxy asked or not.
+    pub(super) fn echoes(&self, asked: bool, figure: impl Fn(&Echo) -> f64) -> Option<Spread> {
+        let of = self.echoes.iter().filter(|(was, _)| *was == asked);
+        Spread::of(of.map(|(_, echo)| figure(echo)).collect())
     }
 
     pub(super) fn missing(&mut self, what: &str, why: &str) {
@@ -261,6 +275,15 @@ impl Results {
             "agent_rss_kib": each(&|v| json!(self.agent_memory(v).map(|m| m.rss))),
             "agent_peak_kib": each(&|v| json!(self.agent_memory(v).map(|m| m.peak))),
             "lost": self.lost().map(|(lost, _)| lost),
+            "echo_held_up_permille": {
+                "asked": spread(self.echoes(true, |echo| echo.held_up)),
+                "not_asked": spread(self.echoes(false, |echo| echo.held_up)),
+            },
+            "echo_max_ms": {
+                "asked": spread(self.echoes(true, |echo| echo.max.as_secs_f64() * 1e3)),
+                "not_asked": spread(self.echoes(false, |echo| echo.max.as_secs_f64() * 1e3)),
+            },
+            "asking_permille_by_hatrace": spread(self.echoes(true, |echo| echo.said)),
             "bpf_ns_per_connection": each(&|v| spread(self.bpf_time(v).map(|(time, _)| time))),
             "bpf_runs_per_connection": each(&|v| json!(self.bpf_time(v).map(|(_, runs)| runs))),
             "bpf_programs": self.bpf.iter().map(|(v, time)| json!({

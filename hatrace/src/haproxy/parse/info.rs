@@ -19,6 +19,15 @@ pub struct Info {
     pub stopping: bool,
 }
 
+/// The version in an answer to `show version` (from 2.4.9 on): a line of its own that begins with a number.
+#[must_use]
+pub fn version(text: &str) -> Option<&str> {
+    text.lines().map(str::trim).find(|line| {
+        let number = line.split(['.', '-']).next().unwrap_or_default();
+        line.contains('.') && !line.contains(char::is_whitespace) && number.parse::<u32>().is_ok()
+    })
+}
+
 /// Reads `Key: value` lines; `None` where there is neither a pid nor a version: it isn't HAProxy that spoke.
 #[must_use]
 pub fn info(text: &str) -> Option<Info> {

@@ -13,7 +13,7 @@ mod stat;
 mod words;
 
 pub use fd::fd_line;
-pub use info::{Info, info};
+pub use info::{Info, info, version};
 pub use long::long_session;
 pub use procs::{Worker, workers};
 pub use servers::{servers_conn, servers_state};

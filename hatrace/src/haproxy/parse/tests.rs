@@ -244,6 +244,14 @@ fn info_servers_and_figures() {
             .expect("a server");
         assert!(s1.current.is_some() && s1.most.is_some(), "{version}: {s1:?}");
     }
+    for told in VERSIONS {
+        let text = sample(told, "show_version.txt");
+        assert!(
+            version(&text).is_some_and(|version| version.starts_with(told)),
+            "{text}"
+        );
+    }
+    assert_eq!(version("Unknown command: 'show version'\n  help : 2.4\n"), None);
     assert_eq!(super::info("ssh: garbage\n\n"), None);
 }
 
@@ -268,6 +276,7 @@ fn feed(text: &str) {
     }
     let _ = long_session(text, &mut names);
     let _ = info(text);
+    let _ = version(text);
     let _ = workers(text);
     let _ = servers_conn(text, &mut names);
     let _ = servers_state(text, &mut names);

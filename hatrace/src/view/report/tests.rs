@@ -43,17 +43,17 @@ Lingering now: 5; the 2 oldest (-n all lists all):
 2m04s..5m10s server CLOSE_WAIT held   127.0.0.1:37956 127.0.0.2:29001 5108 18 -       -      unsure         -              12       0    0 peer      none
 
 What they wait for, by peer:
-WAITS FOR                         PEER            SIDE   OPEN SHARE       OLDEST STATES
-the peer's FIN                    10.0.0.7        client    2 40.0%       12m04s FIN_WAIT2:2
-the peer's FIN or tcp_fin_timeout 10.0.0.8        client    1 20.0%       ~2.30s FIN_WAIT2:1
-HAProxy's close                   127.0.0.2:29001 server    1 20.0% 2m04s..5m10s CLOSE_WAIT:1
+WAITS FOR                         PEER            PROXY/SERVER SIDE   OPEN SHARE       OLDEST STATES
+the peer's FIN                    10.0.0.7        fe_http      client    2 40.0%       12m04s FIN_WAIT2:2
+the peer's FIN or tcp_fin_timeout 10.0.0.8        -            client    1 20.0%       ~2.30s FIN_WAIT2:1
+HAProxy's close                   127.0.0.2:29001 -            server    1 20.0% 2m04s..5m10s CLOSE_WAIT:1
 
 1 of 5 lingering sockets (20.0%) have a session; the others: 1 answered, the rest of the request being read off, 1 in the accept queue, which HAProxy doesn't see, 1 closed before HAProxy was asked, 1 of which two looks tell different things
 HAProxy asked 3 times: 12.4ms, 0.04% of the time
 
 notice: records-lost (2): the ring was full; the figures are short of 2 lives
 
-hatrace 34s haproxy 5108: 5 lingering (FIN_WAIT2/held/client 2, FIN_WAIT2/timewait/client 1, CLOSE_WAIT/held/server 1, CLOSE_WAIT/unaccepted/unknown 1), oldest 12m 04s, 2 wait for the peer's FIN (10.0.0.7); 1284 sockets, 2 lost
+hatrace 34s haproxy 5108: 5 lingering (FIN_WAIT2/held/client 2, FIN_WAIT2/timewait/client 1, CLOSE_WAIT/held/server 1, CLOSE_WAIT/unaccepted/unknown 1), oldest 12m 04s, 2 wait for the peer's FIN (10.0.0.7 of fe_http); 1 of 5 with a session; 1284 sockets, 2 lost
 ";
     let expected = expected.replace("VERSION", env!("CARGO_PKG_VERSION"));
     assert_eq!(drawn(&page), expected);
@@ -91,7 +91,7 @@ fn a_selection_is_named_and_so_is_what_it_cannot_select() {
     assert!(
         written.ends_with(
             "hatrace 34s haproxy 5108: 1 lingering (CLOSE_WAIT/held/server 1), oldest 2m 04s..5m 10s, \
-             1 waits for HAProxy's close (127.0.0.2:29001) [--side server --peer 127.0.0.2]; 1284 sockets, 2 lost\n"
+             1 waits for HAProxy's close (127.0.0.2:29001) [--side server --peer 127.0.0.2]; 0 of 1 with a session; 1284 sockets, 2 lost\n"
         ),
         "{written}"
     );

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use hatrace_core::snapshot::{ServiceRow, Snapshot};
 use hatrace_core::stream::ServiceKind;
@@ -114,6 +115,8 @@ pub(super) fn write(out: &mut dyn Write, snapshot: &Snapshot, page: &Page) -> io
 fn trend_cell(row: &ServiceRow) -> Option<String> {
     let (apart, before) = row.before?;
     let now = row.service.current?;
+    // What it took to ask is no part of what was asked for.
+    let apart = Duration::from_secs((apart.as_secs() + u64::from(apart.subsec_millis() >= 500)).max(1));
     Some(format!("{}:{before}>{now}/{}", trend(row)?, units::round(apart)))
 }
 
