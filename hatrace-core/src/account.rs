@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{Engine, spans};
+use crate::engine::Engine;
 use crate::naming::Without;
 use crate::snapshot::{Lingering, Snapshot, Totals};
 use crate::sock::BySide;
+use crate::telling::spans;
 use crate::time::Mono;
 
 impl Engine {

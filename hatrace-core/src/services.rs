@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::Engine;
 use crate::ids::{Cookie, Pid};
+use crate::ledger::Entry;
 use crate::snapshot::{ServiceRow, ServiceSockets, SessionRow, SessionSock};
 use crate::sock::{Endpoints, HeldSock, Side};
 use crate::stream::{Name, Service, ServiceKind, Stream, Told};
@@ -79,7 +80,7 @@ impl Engine {
         let step = self
             .entries
             .get(&held.cookie)
-            .and_then(|entry| entry.current())
+            .and_then(Entry::current)
             .filter(|step| step.state.lingers());
         SessionSock {
             cookie: held.cookie,

@@ -1,167 +1,20 @@
 //! Sockets get their names: the engine takes HAProxy's answers, says what it would like to ask, and names the rows of views.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Engine;
-use crate::ids::{Cookie, Fd, Netns, Pid};
+use crate::ids::{Cookie, Fd, Pid};
 use crate::join::{Claim, Claims, Steady};
 use crate::ledger::Entry;
-use crate::naming::{Asking, Facts, Known, Naming, Pair, Session, Tie, Wants, Without};
+use crate::naming::{Asking, Facts, Known, Pair, Session, Tie, Wants};
 use crate::services::Answer;
 use crate::snapshot::Lingering;
 use crate::sock::{HeldSock, Holder, Side};
-use crate::stream::{Access, Detail, FdLine, FdUse, Name, ServerAddress, Stream, Streamless, Told};
-use crate::tcp::TcpState;
+use crate::stream::{Detail, FdLine, FdUse, Stream, Streamless, Told};
 use crate::time::Mono;
-
-/// What is known through HAProxy.
-#[derive(Debug, Default)]
-pub(crate) struct Names {
-    known: BTreeMap<Cookie, Known>,
-    pub(crate) asking: BTreeMap<Pid, Asking>,
-    /// The frontend that listens at an address.
-    listeners: BTreeMap<(Netns, SocketAddr), Name>,
-    /// The server that an address is; `None`: several.
-    servers: BTreeMap<SocketAddr, Option<(Name, Name)>>,
-    listeners_told: BTreeSet<Pid>,
-    servers_told: BTreeSet<Pid>,
-}
-
-/// The wildcard of either family as one, as for the listeners of the kernel half.
-fn plain(local: SocketAddr) -> SocketAddr {
-    if local.ip().is_unspecified() {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), local.port())
-    } else {
-        local
-    }
-}
-
-impl Names {
-    /// The frontend whose listener a client's socket with this local address came through.
-    pub(crate) fn frontend_at(&self, netns: Netns, local: SocketAddr) -> Option<&Name> {
-        let wildcard = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), local.port());
-        let at = |address| self.listeners.get(&(netns, address));
-        at(plain(local)).or_else(|| at(wildcard))
-    }
-
-    /// The backend and the server at an address, where no other server has it.
-    pub(crate) fn server_at(&self, peer: SocketAddr) -> Option<&(Name, Name)> {
-        self.servers.get(&peer)?.as_ref()
-    }
-
-    fn learn_listeners(&mut self, lines: &[FdLine], steady: &Steady<'_>) {
-        for line in lines.iter().filter(|line| line.what == FdUse::Listener) {
-            let (Some(proxy), Some(held)) = (&line.proxy, steady.find(line.fd, None)) else {
-                continue;
-            };
-            let local = held.endpoints.local;
-            if held.state == TcpState::Listen && line.local_port == Some(local.port()) {
-                self.listeners.insert((held.netns, plain(local)), proxy.clone());
-            }
-        }
-    }
-
-    fn learn_servers(&mut self, servers: &[ServerAddress]) {
-        self.servers.clear();
-        for server in servers {
-            let name = (server.backend.clone(), server.server.clone());
-            self.servers
-                .entry(server.address)
-                .and_modify(|known| {
-                    if known.as_ref() != Some(&name) {
-                        *known = None;
-                    }
-                })
-                .or_insert(Some(name));
-        }
-    }
-
-    /// Whether HAProxy is likely to tell a socket's name soon.
-    pub(crate) fn awaits(&self, entry: &Entry) -> bool {
-        let pid = entry
-            .seen
-            .as_ref()
-            .and_then(|seen| seen.open_by)
-            .map(|(pid, _)| pid);
-        entry.holder() == Holder::Held
-            && pid.is_some_and(|pid| self.answers(pid))
-            && !self.known.get(&entry.life.cookie).is_some_and(Known::settled)
-    }
-
-    fn answers(&self, pid: Pid) -> bool {
-        let access = self.asking.get(&pid).and_then(|asking| asking.access.as_ref());
-        matches!(access, Some(Access::Ready { .. }))
-    }
-
-    /// A socket's session and what it is called, as far as that is known.
-    pub(crate) fn name(&self, row: &mut Lingering) {
-        let known = self.known.get(&row.cookie);
-        let mut naming = Naming::default();
-        if let Some(known) = known {
-            naming.session = known.session.clone();
-            naming.proxy = known.proxy.clone();
-            naming.server = known.server.clone();
-            naming.pair = known.pair;
-        }
-        if let Some(session) = &mut naming.session
-            && session.tie == Tie::Live
-            && row.holder != Holder::Held
-        {
-            session.tie = Tie::Left;
-        }
-        if naming.proxy.is_none() {
-            (naming.proxy, naming.server) = self.by_address(row);
-        }
-        let shown = naming
-            .session
-            .as_ref()
-            .is_some_and(|session| session.tie != Tie::Reused);
-        naming.without = if shown { None } else { self.without(known, row) };
-        row.naming = naming;
-    }
-
-    fn by_address(&self, row: &Lingering) -> (Option<Name>, Option<Name>) {
-        match (row.side, row.endpoints, row.netns) {
-            (Side::Client | Side::Control, Some(ends), Some(netns)) => {
-                (self.frontend_at(netns, ends.local).cloned(), None)
-            }
-            (Side::Server, Some(ends), _) => match self.server_at(ends.peer) {
-                Some((backend, server)) => (Some(backend.clone()), Some(server.clone())),
-                None => (None, None),
-            },
-            _ => (None, None),
-        }
-    }
-
-    fn without(&self, known: Option<&Known>, row: &Lingering) -> Option<Without> {
-        if self.asking.is_empty() {
-            return None;
-        }
-        if let Some(known) = known {
-            if known.session.is_some() {
-                return Some(Without::Reused);
-            }
-            if let Some(why) = known.streamless {
-                return Some(Without::Streamless(why));
-            }
-        }
-        let access = row
-            .pid
-            .and_then(|pid| self.asking.get(&pid))
-            .and_then(|asking| asking.access.as_ref());
-        Some(match (row.holder, access) {
-            (Holder::Unaccepted, _) => Without::AcceptQueue,
-            (Holder::Orphaned | Holder::Timewait, _) => Without::Closed,
-            (Holder::Held, Some(Access::Off)) => Without::Off,
-            (Holder::Held, Some(Access::Refused { code, .. })) => Without::Unreachable(*code),
-            (Holder::Held, _) if known.is_some_and(|known| known.unsure > 0) => Without::Unsure,
-            (Holder::Held, _) => Without::Pending,
-        })
-    }
-}
 
 impl Engine {
     /// What HAProxy should be asked, by process, so that what lingers gets a name. `again`: also about sockets it was asked about

@@ -18,6 +18,7 @@ mod refusals;
 mod reload;
 mod scope;
 mod sessions;
+mod stage;
 
 /// A tcp frontend on 127.0.0.1:8000 to one server on 127.0.0.1:9000, no timeout but that of connect.
 pub(crate) const TCP: &str = "

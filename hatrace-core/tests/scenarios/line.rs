@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hatrace_core::sock::Side;
+use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Mono;
 
 /// The moment that stories call 0: late enough for sockets to be older.
@@ -80,4 +82,17 @@ pub fn span(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_micros(
         (span.as_nanos() as f64 / 1000.0).round() as u64
     ))
+}
+
+/// A side, by its name.
+pub fn side(name: &str) -> Result<Side, String> {
+    Side::ALL
+        .into_iter()
+        .find(|side| side.name() == name)
+        .ok_or_else(|| format!("no such side: {name}"))
+}
+
+/// A state, by its name.
+pub fn state(name: &str) -> Result<TcpState, String> {
+    TcpState::parse(name).ok_or_else(|| format!("no such state: {name}"))
 }

@@ -12,7 +12,7 @@ use hatrace_core::tcp::{StateSet, TcpState};
 use hatrace_core::time::{Mono, Since};
 use hatrace_core::{Engine, Settings};
 
-use crate::line::{Line, span};
+use crate::line::{Line, side, span, state};
 use crate::page;
 use crate::talk::{self, Open, Talk};
 
@@ -387,15 +387,4 @@ fn endpoints(cookie: Cookie) -> Endpoints {
         SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 80)),
         SocketAddr::from((Ipv4Addr::new(198, 51, 100, host), 40_000)),
     )
-}
-
-fn side(name: &str) -> Result<Side, String> {
-    Side::ALL
-        .into_iter()
-        .find(|side| side.name() == name)
-        .ok_or_else(|| format!("no such side: {name}"))
-}
-
-fn state(name: &str) -> Result<TcpState, String> {
-    TcpState::parse(name).ok_or_else(|| format!("no such state: {name}"))
 }

@@ -4,6 +4,7 @@
 
 mod args;
 mod help;
+mod options;
 mod resolve;
 mod value;
 
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-pub use resolve::{
+pub use options::{
     ApiOptions, BenchOptions, DemoOptions, DoctorOptions, Invocation, ModeChoice, SessionsOptions, Target,
     WatchOptions,
 };

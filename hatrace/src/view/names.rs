@@ -19,19 +19,13 @@ pub fn session(naming: &Naming) -> String {
 /// The frontend or backend.
 #[must_use]
 pub fn proxy(naming: &Naming) -> String {
-    naming
-        .proxy
-        .as_deref()
-        .map_or_else(|| "-".to_owned(), |name| word(name))
+    naming.proxy.as_deref().map_or_else(|| "-".to_owned(), word)
 }
 
 /// The server.
 #[must_use]
 pub fn server(naming: &Naming) -> String {
-    naming
-        .server
-        .as_deref()
-        .map_or_else(|| "-".to_owned(), |name| word(name))
+    naming.server.as_deref().map_or_else(|| "-".to_owned(), word)
 }
 
 /// Both in one: `be_app/srv2` towards a server; `fe_http>srv2` of a client's, whose session was given that server; `-`.

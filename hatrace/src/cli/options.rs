@@ -1,0 +1,135 @@
+//! What was asked, in the agent's own types: what clap's are turned into.
+
+use std::time::Duration;
+
+use crate::haproxy::Address;
+use crate::view::out::OutputOptions;
+use crate::view::select::Selection;
+
+/// The time between two rounds of questions to HAProxy, at least.
+pub(super) const API_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Invocation {
+    /// Print a line for each event, then the summary.
+    Trace(WatchOptions),
+    /// Watch, then report.
+    Report(WatchOptions),
+    /// List what is stuck now.
+    Stuck(WatchOptions),
+    /// List HAProxy's sessions.
+    Sessions(SessionsOptions),
+    /// Examine this host.
+    Doctor(DoctorOptions),
+    /// Trace a HAProxy of our own.
+    Demo(DemoOptions),
+    /// Attach programs that do nothing.
+    BenchEmpty(BenchOptions),
+}
+
+/// Whose sockets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// What `--pid` was given, word by word as given: `12`, `12 34`, `12,34`, or nothing at all, as `$(pidof haproxy)`
+    /// leaves where no HAProxy runs. `None`: no `--pid`, so they are to be found.
+    pub pids: Option<Vec<String>>,
+}
+
+/// How HAProxy is to be asked for its sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiOptions {
+    /// `--no-api`: not at all.
+    pub off: bool,
+    /// `--socket`: through this one.
+    pub socket: Option<Address>,
+    /// `--api-interval`: no more often than this, and less often where its answers take long.
+    pub interval: Duration,
+}
+
+impl Default for ApiOptions {
+    fn default() -> Self {
+        Self {
+            off: false,
+            socket: None,
+            interval: API_INTERVAL,
+        }
+    }
+}
+
+/// How sockets are to be observed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ModeChoice {
+    /// Traced where that can be had, else polled.
+    #[default]
+    Auto,
+    /// Traced, or fail.
+    Traced,
+    /// Polled.
+    Polled,
+}
+
+/// What `trace`, `report` and `stuck` are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchOptions {
+    /// Whose sockets.
+    pub target: Target,
+    /// How.
+    pub mode: ModeChoice,
+    /// What counts as lingering.
+    pub min: Duration,
+    /// For how long; `None`: until Ctrl-C. `stuck` is at once.
+    pub duration: Option<Duration>,
+    /// The time between sweeps.
+    pub interval: Duration,
+    /// Every transition: `trace` only.
+    pub all: bool,
+    /// How many sockets to list.
+    pub rows: usize,
+    /// Which sockets to show.
+    pub selection: Selection,
+    /// How HAProxy is asked for its sessions.
+    pub api: ApiOptions,
+    /// Where to and as what.
+    pub output: OutputOptions,
+}
+
+/// What `sessions` is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionsOptions {
+    /// Whose, which, and how; its interval is the time between two readings.
+    pub watch: WatchOptions,
+    /// With the figures of frontends, backends and servers.
+    pub servers: bool,
+}
+
+/// What `doctor` is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoctorOptions {
+    /// Which HAProxy to look at.
+    pub target: Target,
+    /// How it is asked.
+    pub api: ApiOptions,
+    /// Where to and as what.
+    pub output: OutputOptions,
+}
+
+/// What `demo` is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DemoOptions {
+    /// How long it runs.
+    pub duration: Duration,
+    /// Where to and as what.
+    pub output: OutputOptions,
+}
+
+/// What `bench-empty` is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BenchOptions {
+    /// Whose sockets.
+    pub target: Target,
+    /// For how long; `None`: until Ctrl-C.
+    pub duration: Option<Duration>,
+    /// Where to and as what.
+    pub output: OutputOptions,
+}
