@@ -150,6 +150,59 @@ fn an_old_worker_s_sessions_are_named_through_the_master() {
 }
 
 #[test]
+fn a_reload_while_hatrace_watches() {
+    if !ready("identity::a_reload_while_hatrace_watches") {
+        return;
+    }
+    let netns = Netns::new();
+    let server = Server::listen(&netns, "127.0.0.1:9000");
+    let config = GLOBAL.to_owned() + TCP;
+    let haproxy = Haproxy::spawn(
+        &netns,
+        Start {
+            release: None,
+            args: &["-W", "-S", "{DIR}/master.sock"],
+            config: &config,
+        },
+    );
+    haproxy.await_socket();
+    let tracer = Tracer::start(&["report", "--json", "--pid", &haproxy.pid().to_string()]);
+    let old = haproxy.workers()[0];
+    let mut first = server.pairs(&netns, "127.0.0.1:8000", 8);
+    first.iter_mut().take(4).for_each(Pair::server_closes);
+    std::thread::sleep(Duration::from_millis(2000));
+    haproxy.signal(Signal::USR2);
+    until("the new worker answers", Duration::from_secs(10), || {
+        haproxy
+            .ask("show info")
+            .lines()
+            .any(|line| line.starts_with("Pid: ") && line != format!("Pid: {old}"))
+    });
+    // Some of the old worker's begin to linger only now: its stats socket answers for the new one.
+    let mut second = server.pairs(&netns, "127.0.0.1:8000", 4);
+    let late = first.iter_mut().skip(4);
+    late.chain(&mut second).for_each(Pair::server_closes);
+    std::thread::sleep(Duration::from_millis(4500));
+    let mut truth = truth::by_back(&haproxy.ask_master(&format!("@!{old} show sess all")), "be");
+    truth.extend(truth::by_back(&haproxy.ask("show sess all"), "be"));
+    tracer.signal(Signal::INT);
+    let finished = tracer.finish();
+    assert!(!finished.stderr.contains("warning:"), "{}", finished.stderr);
+    let report = finished.report();
+    let rows = report.by_local();
+    for pair in first.iter().chain(&second) {
+        let back = pair.back_address().to_string();
+        assert_eq!(
+            rows[&back].text("session"),
+            truth[&back].ptr,
+            "{}",
+            rows[&back].json
+        );
+    }
+    assert_eq!(report.total("with_session"), 24, "{}", report.json()["target"]);
+}
+
+#[test]
 fn without_a_master_s_command_line_an_old_worker_is_kernel_only_and_says_so() {
     if !ready("identity::without_a_master_s_command_line_an_old_worker_is_kernel_only_and_says_so") {
         return;

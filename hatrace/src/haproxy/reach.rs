@@ -212,25 +212,15 @@ impl Reach {
         };
         let asked = line.ask(&all, &mut checked).await;
         self.asking.questions += 1;
-        match asked {
-            Ok(answered) => {
-                self.count(answered.took);
-                if same == Some(true) && !denied {
-                    return true;
-                }
-                self.line = None;
-                let refusal = match same {
-                    Some(true) => Refusal::LevelUser,
-                    Some(false) => Refusal::OtherProcess(0),
-                    None => Refusal::Garbage,
-                };
-                self.asking.access = Some(self.refused(&refusal, Some(&line.address)));
-            }
-            Err(error) => {
-                self.line = None;
-                self.asking.access = Some(self.refused(&refusal(&error, None), Some(&line.address)));
+        if let Ok(answered) = asked {
+            self.count(answered.took);
+            if same == Some(true) && !denied {
+                return true;
             }
         }
+        // Another process by now, or none: a way in is looked for anew, and only if there is none that is worth a warning.
+        self.line = None;
+        self.asking.access = None;
         false
     }
 

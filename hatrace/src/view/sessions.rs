@@ -63,8 +63,9 @@ pub fn write(
     let rows = page.selection.sessions(snapshot);
     let marked = rows.iter().filter(|row| stuck(row, context.min)).count();
     let mut line = format!(
-        "{} sessions, {marked} of them stuck: a socket of theirs has lingered for {} or more",
+        "{} session{}, {marked} stuck: a socket of theirs has lingered for {} or more",
         rows.len(),
+        if rows.len() == 1 { "" } else { "s" },
         units::round(context.min)
     );
     if !page.selection.is_everything() {

@@ -108,7 +108,7 @@ mod tests {
   CLOSE_WAIT held: the peer has closed, HAProxy has not; no kernel timer runs: it ends when HAProxy closes
   CLOSE_WAIT unaccepted: in the accept queue: HAProxy has not accepted it yet. Not a leak
 looked at: 1284 sockets · hatrace VERSION · HAProxy 2.6.12-1+deb12u4 · worker 5108, master 5106 · traced
-1 of 5 lingering sockets (20.0%) have a session; the others: 1 answered, the rest of the request being read off, 1 in the accept queue, which HAProxy doesn't see, 1 closed before HAProxy was asked, 1 of which two looks tell different things
+1 of 5 lingering sockets (20.0%) has a session; the others: 1 answered, the rest of the request being read off, 1 in the accept queue, which HAProxy doesn't see, 1 closed before HAProxy was asked, 1 of which two looks tell different things
 HAProxy asked 3 times: 12.4ms, 0.04% of the time
 notice: records-lost (2): the ring was full; the figures are short of 2 lives
 ";

@@ -146,7 +146,7 @@ SIDE   STATE      ENDED NOW    p50    p90    p99    MAX
 client FIN_WAIT2    212   3  5.96s  6.00s  6.00s 12m04s
 server CLOSE_WAIT     1   0 2.00ms 2.00ms 2.00ms 2.00ms
 4 more FIN_WAIT2 of the client side began and ended between two looks, 1s apart: not in the percentiles
-1 of 5 lingering sockets (20.0%) have a session; the others: 1 answered, the rest of the request being read off, 1 in the accept queue, which HAProxy doesn't see, 1 closed before HAProxy was asked, 1 of which two looks tell different things
+1 of 5 lingering sockets (20.0%) has a session; the others: 1 answered, the rest of the request being read off, 1 in the accept queue, which HAProxy doesn't see, 1 closed before HAProxy was asked, 1 of which two looks tell different things
 HAProxy asked 3 times: 12.4ms, 0.04% of the time
 notice: records-lost (2): the ring was full; the figures are short of 2 lives
 notice: HAProxy processes that ended meanwhile: 4000

@@ -238,8 +238,9 @@ pub fn matched(snapshot: &Snapshot) -> Option<String> {
         return None;
     }
     let named = snapshot.totals.with_session;
+    let have = if named == 1 { "has" } else { "have" };
     let mut line = format!(
-        "{named} of {lingering} lingering sockets ({}) have a session",
+        "{named} of {lingering} lingering sockets ({}) {have} a session",
         super::report::percent(named, lingering)
     );
     for (index, (why, count)) in snapshot.without_session.iter().enumerate() {

@@ -48,7 +48,7 @@ the peer's FIN                    10.0.0.7        fe_http      client    2 40.0%
 the peer's FIN or tcp_fin_timeout 10.0.0.8        -            client    1 20.0%       ~2.30s FIN_WAIT2:1
 HAProxy's close                   127.0.0.2:29001 -            server    1 20.0% 2m04s..5m10s CLOSE_WAIT:1
 
-1 of 5 lingering sockets (20.0%) have a session; the others: 1 answered, the rest of the request being read off, 1 in the accept queue, which HAProxy doesn't see, 1 closed before HAProxy was asked, 1 of which two looks tell different things
+1 of 5 lingering sockets (20.0%) has a session; the others: 1 answered, the rest of the request being read off, 1 in the accept queue, which HAProxy doesn't see, 1 closed before HAProxy was asked, 1 of which two looks tell different things
 HAProxy asked 3 times: 12.4ms, 0.04% of the time
 
 notice: records-lost (2): the ring was full; the figures are short of 2 lives

@@ -90,7 +90,7 @@ fn ages_groups_and_what_haproxy_believes() {
     assert_eq!(
         after,
         "\
-2 sessions, 1 of them stuck: a socket of theirs has lingered for 1s or more
+2 sessions, 1 stuck: a socket of theirs has lingered for 1s or more
 
 HAProxy's books (show stat), and the kernel's sockets of each:
 KIND   NAME        STATUS   SCUR TREND           SMAX SLIM FULL QCUR SOCKETS
