@@ -96,6 +96,8 @@ pub struct Entry {
     pub doubted: Option<(TcpState, u64)>,
     /// The last look that should have found it didn't: its end was missed, or is on its way.
     pub absent: bool,
+    /// HAProxy has told all there is to its name.
+    pub named: bool,
     /// States of which the stream has been told that it lingers in them.
     pub announced: StateSet,
     /// States of which the stream has been told that it left them.
@@ -114,6 +116,7 @@ impl Entry {
             corrected: None,
             doubted: None,
             absent: false,
+            named: false,
             announced: StateSet::EMPTY,
             left: StateSet::EMPTY,
         }

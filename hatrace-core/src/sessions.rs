@@ -33,7 +33,9 @@ impl Engine {
             return wants;
         }
         let mut held: Vec<(Mono, Pid, Fd, Cookie)> = Vec::new();
-        for entry in self.entries.values().filter(|entry| !entry.absent) {
+        // Most are named, and asked about no more: this runs often.
+        let open = |entry: &&Entry| !entry.absent && (!entry.named || again.is_some());
+        for entry in self.entries.values().filter(open) {
             let Some(step) = entry.current().filter(|step| step.state.lingers()) else {
                 continue;
             };
@@ -168,6 +170,9 @@ impl Engine {
             known.asked = at;
             if let Some(before) = self.names.known.get(&held.cookie) {
                 known.keep(before);
+            }
+            if let Some(entry) = self.entries.get_mut(&held.cookie) {
+                entry.named = known.settled() && known.proxy.is_some();
             }
             self.names.known.insert(held.cookie, known);
         }

@@ -21,8 +21,14 @@ use crate::port::Source;
 use crate::target::Proc;
 use crate::view::out::Words;
 
+mod settle;
+
+pub(super) use settle::Settle;
+
 /// One part in a hundred: after an answer that took a millisecond, 99 of silence.
 const SILENCE: u32 = 99;
+/// How often the engine is asked what it would like to know.
+const THOUGHT: Duration = Duration::from_millis(200);
 /// What one round's questions about single descriptors may take.
 const ALLOWED: Duration = Duration::from_millis(100);
 /// A process that can't be asked is tried again after this, then twice that, and so on up to the longest.
@@ -39,6 +45,7 @@ pub(super) struct Asker {
     running: Option<Running>,
     /// Away with the task that is running.
     names: Option<Names>,
+    next_thought: Mono,
     warned: BTreeSet<(Pid, Unreachable)>,
 }
 
@@ -67,18 +74,6 @@ struct Done {
     answers: Answers,
 }
 
-/// What the last word before a view is drawn may cost, and whom it concerns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Settle {
-    /// What lingers without a name, and names that were told a while ago.
-    Lingering,
-    /// Everything: all sessions of every process.
-    Sessions {
-        /// With the figures of `show stat`.
-        figures: bool,
-    },
-}
-
 impl Asker {
     pub(super) fn new(options: ApiOptions, words: Words) -> Self {
         Self {
@@ -88,6 +83,7 @@ impl Asker {
             masters: BTreeSet::new(),
             running: None,
             names: Some(Names::default()),
+            next_thought: Mono::default(),
             warned: BTreeSet::new(),
         }
     }
@@ -149,13 +145,11 @@ impl Asker {
             return;
         }
         let ready = |process: &Process| process.reach.as_ref().is_some_and(Reach::ready);
-        if !self
-            .processes
-            .values()
-            .any(|process| ready(process) && process.not_before <= now)
-        {
+        let due = |process: &Process| ready(process) && process.not_before <= now;
+        if now < self.next_thought || !self.processes.values().any(due) {
             return;
         }
+        self.next_thought = now.plus(THOUGHT);
         let due = engine.wants(now, None).into_iter().find(|(pid, wants)| {
             let process = self.processes.get(pid);
             let due = process.is_some_and(|process| process.not_before <= now);
@@ -356,65 +350,6 @@ impl Asker {
                 answers,
             });
         });
-    }
-
-    /// The last word before a view is drawn: one more round with each process that has something to tell.
-    pub(super) async fn settle(&mut self, what: Settle, source: &mut dyn Source, engine: &mut Engine) {
-        const PATIENCE: Duration = Duration::from_secs(6);
-        if self.options.off {
-            self.step(clock::now(), source, engine);
-            return;
-        }
-        let end = clock::now().plus(PATIENCE);
-        let left = |now: Mono| end.since(now);
-        self.until(source, engine, left(clock::now()), |this| {
-            this.running.is_none() && this.unopened().is_none()
-        })
-        .await;
-        let pids: Vec<Pid> = self.processes.keys().copied().collect();
-        for pid in pids {
-            if !self.ready(pid) || !self.finish(source, engine) {
-                continue;
-            }
-            let now = clock::now();
-            let (again, everything, figures) = match what {
-                Settle::Lingering => (Some(self.options.interval), false, false),
-                Settle::Sessions { figures } => (Some(Duration::ZERO), true, figures),
-            };
-            let wants = engine.wants(now, again).remove(&pid).unwrap_or_default();
-            let afford = everything || self.affords(pid, now, engine);
-            if (wants.is_empty() && !everything) || !afford {
-                continue;
-            }
-            self.ask(pid, &wants, everything, figures, source, engine);
-            let patience = left(clock::now());
-            self.wait(source, engine, patience).await;
-        }
-    }
-
-    /// Waits for what is on its way, asking nothing more.
-    async fn wait(&mut self, source: &mut dyn Source, engine: &mut Engine, patience: Duration) {
-        let end = clock::now().plus(patience);
-        while !self.finish(source, engine) && clock::now() < end {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    fn ready(&self, pid: Pid) -> bool {
-        let process = self.processes.get(&pid);
-        process.is_some_and(|process| process.reach.as_ref().is_some_and(Reach::ready))
-    }
-
-    /// Whether one more round, as long as the longest answer so far, stays within a hundredth of the time watched. The first is always
-    /// afforded: without it there would be no names at all.
-    fn affords(&self, pid: Pid, now: Mono, engine: &Engine) -> bool {
-        let Some(process) = self.processes.get(&pid) else {
-            return false;
-        };
-        let Some(asking) = process.reach.as_ref().map(Reach::asking) else {
-            return false;
-        };
-        process.rounds == 0 || (asking.took + asking.longest) * (SILENCE + 1) <= engine.watched(now)
     }
 }
 

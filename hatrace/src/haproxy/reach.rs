@@ -116,15 +116,19 @@ impl Reach {
     }
 
     fn candidates(&self) -> Vec<Candidate> {
-        match &self.given {
-            Some(address) => vec![Candidate {
-                address: address.clone(),
-                process: self.process.pid,
-                master: false,
-                clients: None,
-            }],
-            None => candidates(&self.process, self.master.as_ref()),
-        }
+        let found = candidates(&self.process, self.master.as_ref());
+        let Some(address) = &self.given else {
+            return found;
+        };
+        let given = Candidate {
+            address: address.clone(),
+            process: self.process.pid,
+            master: false,
+            clients: None,
+        };
+        // The one that was named, and none but it; but it can only be one worker's, and an old one's way is through its master.
+        let masters = found.into_iter().filter(|candidate| candidate.master);
+        std::iter::once(given).chain(masters).collect()
     }
 
     fn line_to(&self, candidate: &Candidate) -> Line {

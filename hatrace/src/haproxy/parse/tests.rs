@@ -114,6 +114,16 @@ fn half_closes_are_the_same_in_every_version() {
     }
 }
 
+#[test]
+fn quic_has_no_socket_towards_the_client() {
+    let read = streams(&sample("3.2", "show_sess_quic.txt"));
+    assert!(read.len() >= 3);
+    for stream in read {
+        assert_eq!(stream.front.fd, None, "{stream:?}");
+        assert!(stream.back.fd.is_some() && stream.source.is_some(), "{stream:?}");
+    }
+}
+
 /// Lines as versions write them that no package brings: after the sources of 2.4 (`src/stream.c: stats_dump_full_strm_to_buffer`'s short
 /// form with stream interfaces) and 3.5 (thread groups before the descriptor).
 #[test]
