@@ -312,11 +312,11 @@ fn sessions_beside_the_kernel_s_truth() {
     let closing = std::thread::spawn({
         let ended: Vec<Pair> = pairs.drain(4..).collect();
         move || {
-            std::thread::sleep(Duration::from_millis(1000));
+            std::thread::sleep(Duration::from_millis(2000));
             drop(ended);
         }
     });
-    let books = run(&["sessions", "--servers", "-d", "3s", "--json", "--pid", &pid]).report();
+    let books = run(&["sessions", "--servers", "-d", "5s", "--json", "--pid", &pid]).report();
     closing.join().unwrap();
     let services = books.json()["services"].as_array().unwrap().clone();
     let of = |kind: &str| {

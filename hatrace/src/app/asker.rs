@@ -275,13 +275,9 @@ impl Asker {
 
     /// Once for each process and reason.
     fn warn(&mut self, asking: &Asking) {
-        if let Some(Access::Refused { code, why, remedy }) = &asking.access
+        if let (Some(Access::Refused { code, .. }), Some(problem)) = (&asking.access, refusal(asking))
             && self.warned.insert((asking.pid, *code))
         {
-            let mut problem = Problem::cannot(format!("{why}: sessions of {} stay unnamed", asking.pid));
-            if let Some(remedy) = remedy {
-                problem = problem.remedy(remedy);
-            }
             self.words.warn(&problem);
         }
     }
@@ -351,6 +347,18 @@ impl Asker {
             });
         });
     }
+}
+
+/// Why a process can't be asked, and what to do about it.
+pub(super) fn refusal(asking: &Asking) -> Option<Problem> {
+    let Some(Access::Refused { why, remedy, .. }) = &asking.access else {
+        return None;
+    };
+    let problem = Problem::cannot(format!("{why}: sessions of {} stay unnamed", asking.pid));
+    Some(match remedy {
+        Some(remedy) => problem.remedy(remedy),
+        None => problem,
+    })
 }
 
 fn has_workers(pid: Pid) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hatrace_core::snapshot::Snapshot;
 use hatrace_core::stream::Access;
 
-use super::asker::Settle;
+use super::asker::{Settle, refusal};
 use super::drive::{Signals, look_at};
 use super::source::Watch;
 use super::unless_gone;
@@ -23,7 +23,7 @@ pub(super) async fn run(options: &SessionsOptions, words: Words) -> Result<(), P
     let asked = &options.watch;
     let mut output = Output::open(&asked.output)?;
     let mut signals = Signals::new()?;
-    let mut watch = Watch::polled(asked, words, true)?;
+    let mut watch = Watch::polled(asked, words.hushed(), true)?;
     look_at(&mut watch, Depth::Full)?;
     let what = Settle::Sessions {
         figures: options.servers,
@@ -35,7 +35,7 @@ pub(super) async fn run(options: &SessionsOptions, words: Words) -> Result<(), P
         watch.settle(what).await;
     }
     let snapshot = watch.engine.snapshot(clock::now());
-    somebody_answered(&snapshot)?;
+    somebody_answered(&snapshot, words)?;
     let page = Page::on(&output, asked.rows, asked.selection.clone());
     let context = &watch.context;
     unless_gone(match asked.output.format {
@@ -45,24 +45,17 @@ pub(super) async fn run(options: &SessionsOptions, words: Words) -> Result<(), P
     .map(|_| ())
 }
 
-/// Without HAProxy's answer there is nothing to list.
-fn somebody_answered(snapshot: &Snapshot) -> Result<(), Problem> {
+/// Without any answer there is nothing to list; one process that doesn't answer among others is worth a warning.
+fn somebody_answered(snapshot: &Snapshot, words: Words) -> Result<(), Problem> {
     let answers = |access: &Option<Access>| matches!(access, Some(Access::Ready { .. }));
+    let refused: Vec<Problem> = snapshot.asking.iter().filter_map(refusal).collect();
     if snapshot.asking.iter().any(|asking| answers(&asking.access)) {
+        for problem in &refused {
+            words.warn(problem);
+        }
         return Ok(());
     }
-    let refused = snapshot.asking.iter().find_map(|asking| match &asking.access {
-        Some(Access::Refused { why, remedy, .. }) => Some((why, remedy)),
-        _ => None,
-    });
-    let (why, remedy) = match refused {
-        Some((why, remedy)) => (why.clone(), remedy.clone()),
-        None => ("HAProxy's command line did not answer in time".to_owned(), None),
-    };
-    let problem = Problem::cannot(format!("{why}: its sessions can't be listed"));
-    Err(match remedy {
-        Some(remedy) => problem.remedy(remedy),
-        None => problem,
-    }
-    .remedy("hatrace stuck: what lingers, by the kernel alone"))
+    let nothing = || Problem::cannot("HAProxy's command line did not answer in time");
+    let problem = refused.into_iter().next().unwrap_or_else(nothing);
+    Err(problem.remedy("hatrace stuck: what lingers, by the kernel alone"))
 }

@@ -213,6 +213,12 @@ impl Words {
         }
     }
 
+    /// The same, saying nothing but errors: where somebody else says it better.
+    #[must_use]
+    pub const fn hushed(self) -> Self {
+        Self { quiet: true, ..self }
+    }
+
     /// Whether stderr is coloured.
     #[must_use]
     pub const fn paint(self) -> Paint {
