@@ -1,14 +1,14 @@
 //! The names that are known: of sockets, of the listeners they came through, of the servers they lead to; and why others have none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::ids::{Cookie, Netns, Pid};
 use crate::join::Steady;
 use crate::ledger::Entry;
 use crate::naming::{Asking, Known, Naming, Tie, Without};
 use crate::snapshot::Lingering;
-use crate::sock::{Holder, Side};
+use crate::sock::{Holder, Side, listening, wildcard};
 use crate::stream::{Access, FdLine, FdUse, Name, ServerAddress};
 use crate::tcp::TcpState;
 
@@ -25,21 +25,11 @@ pub(crate) struct Names {
     pub(crate) servers_told: BTreeSet<Pid>,
 }
 
-/// The wildcard of either family as one, as for the listeners of the kernel half.
-fn plain(local: SocketAddr) -> SocketAddr {
-    if local.ip().is_unspecified() {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), local.port())
-    } else {
-        local
-    }
-}
-
 impl Names {
     /// The frontend whose listener a client's socket with this local address came through.
     pub(crate) fn frontend_at(&self, netns: Netns, local: SocketAddr) -> Option<&Name> {
-        let wildcard = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), local.port());
         let at = |address| self.listeners.get(&(netns, address));
-        at(plain(local)).or_else(|| at(wildcard))
+        at(listening(local)).or_else(|| at(wildcard(local.port())))
     }
 
     /// The backend and the server at an address, where no other server has it.
@@ -54,7 +44,8 @@ impl Names {
             };
             let local = held.endpoints.local;
             if held.state == TcpState::Listen && line.local_port == Some(local.port()) {
-                self.listeners.insert((held.netns, plain(local)), proxy.clone());
+                self.listeners
+                    .insert((held.netns, listening(local)), proxy.clone());
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What is known of one socket: whose side it is on, between whom, and how a look at the kernel found it.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::ids::{Cookie, Fd, FdTable, Netns, Pid};
@@ -97,6 +97,23 @@ pub fn fold(addr: SocketAddr) -> SocketAddr {
             .map_or(addr, |v4| SocketAddr::new(IpAddr::V4(v4), addr.port())),
         IpAddr::V4(_) => addr,
     }
+}
+
+/// A listening address with the wildcard of either family as one: a dual-stack `:::443` takes IPv4 connections as well.
+#[must_use]
+pub fn listening(local: SocketAddr) -> SocketAddr {
+    let local = fold(local);
+    if local.ip().is_unspecified() {
+        wildcard(local.port())
+    } else {
+        local
+    }
+}
+
+/// The wildcard of either family, as [`listening`] has it.
+#[must_use]
+pub const fn wildcard(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
 }
 
 /// Who keeps a lingering socket in existence.

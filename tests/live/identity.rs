@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hatrace_tests::haproxy::{GLOBAL, Haproxy, Start};
 use hatrace_tests::netns::Netns;
-use hatrace_tests::peers::{Pair, Server};
+use hatrace_tests::peers::{Pair, Server, connect};
 use hatrace_tests::report::Row;
 use hatrace_tests::tracer::{Tracer, run};
 use hatrace_tests::{ready, truth, until};
@@ -343,4 +343,36 @@ fn sessions_beside_the_kernel_s_truth() {
         text.contains("be/s1: ss -tanop 'sport = :9000 and dst = 127.0.0.1'"),
         "{text}"
     );
+}
+
+#[test]
+fn what_was_never_accepted_is_named_by_its_listener() {
+    if !ready("identity::what_was_never_accepted_is_named_by_its_listener") {
+        return;
+    }
+    let netns = Netns::new();
+    let server = Server::listen(&netns, "127.0.0.1:9000");
+    let full = TCP.replace("frontend fe\n", "frontend fe_full\n  maxconn 1\n");
+    let haproxy = Haproxy::start(&netns, &full);
+    let _first = server.pairs(&netns, "127.0.0.1:8000", 1);
+    let waiting: Vec<_> = netns.run(|| {
+        (0..3)
+            .map(|_| {
+                let client = connect("127.0.0.1:8000");
+                client.shutdown(std::net::Shutdown::Write).unwrap();
+                client
+            })
+            .collect()
+    });
+    std::thread::sleep(Duration::from_millis(1300));
+    let pid = haproxy.pid().to_string();
+    for args in [vec!["stuck", "--json"], vec!["report", "--json", "-d", "3"]] {
+        let report = run(&[args, vec!["--pid", &pid]].concat()).report();
+        assert_eq!(report.lingering().len(), waiting.len(), "{}", report.json());
+        for row in report.lingering() {
+            assert_eq!(row.text("holder"), "unaccepted", "{}", row.json);
+            assert_eq!(row.text("without_session"), "accept-queue", "{}", row.json);
+            assert_eq!(row.text("proxy"), "fe_full", "{}", row.json);
+        }
+    }
 }

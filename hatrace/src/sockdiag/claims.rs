@@ -1,10 +1,10 @@
 //! Whose a socket is: what sock_diag, which knows no processes, needs beside it.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use hatrace_core::ids::{Fd, Netns, Pid};
-use hatrace_core::sock::{Claim, Side, SockRow, fold};
+use hatrace_core::sock::{Claim, Side, SockRow, listening, wildcard};
 use hatrace_core::tcp::TcpState;
 
 use super::message::DiagRow;
@@ -15,28 +15,17 @@ pub struct Listeners {
     by_address: HashMap<(Netns, SocketAddr), Side>,
 }
 
-/// The wildcard of either family as one: a dual-stack `:::443` takes IPv4 connections as well.
-fn plain(local: SocketAddr) -> SocketAddr {
-    let local = fold(local);
-    if local.ip().is_unspecified() {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), local.port())
-    } else {
-        local
-    }
-}
-
 impl Listeners {
     /// Adds one.
     pub fn add(&mut self, netns: Netns, local: SocketAddr, side: Side) {
-        self.by_address.insert((netns, plain(local)), side);
+        self.by_address.insert((netns, listening(local)), side);
     }
 
     /// The side of a socket with that local address, if a listener of HAProxy's is there.
     #[must_use]
     pub fn side_of(&self, netns: Netns, local: SocketAddr) -> Option<Side> {
-        let exact = self.by_address.get(&(netns, plain(local)));
-        let wildcard = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), local.port());
-        exact.or_else(|| self.by_address.get(&(netns, wildcard))).copied()
+        let at = |address| self.by_address.get(&(netns, address)).copied();
+        at(listening(local)).or_else(|| at(wildcard(local.port())))
     }
 }
 
