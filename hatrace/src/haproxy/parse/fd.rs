@@ -9,7 +9,7 @@ const IN_POOL: u64 = 0x3;
 const AWAITS_PROXY_HEADER: u64 = 0x0200_0000;
 const TLS_HANDSHAKE: u64 = 0x0800_0000;
 const PRIVATE: u64 = 0x1000_0000;
-/// `H1C_F_WAIT_NEXT_REQ` (`include/haproxy/mux_h1-t.h`): up to 2.6 and from 2.7 on.
+/// `H1C_F_WAIT_NEXT_REQ` (`include/haproxy/mux_h1-t.h`): as 2.6 has it, and as 3.0 and later do.
 const NEXT_REQUEST: [u64; 2] = [0x4_0000, 0x8000];
 
 /// The descriptor of a line; `None` for a line that is of none.
