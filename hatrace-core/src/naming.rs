@@ -49,7 +49,7 @@ pub struct Facts {
     pub backend: Option<Name>,
     /// Server.
     pub server: Option<Name>,
-    /// The client as HAProxy calls it, where that isn't the socket's peer: PROXY protocol, or a `set-src` rule.
+    /// The client as HAProxy calls it, where that isn't the socket's peer: a `set-src` rule; up to 2.4 the PROXY protocol too.
     pub called: Option<SocketAddr>,
     /// HAProxy's age of it when it was asked.
     pub age: Option<Duration>,

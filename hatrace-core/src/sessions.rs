@@ -156,7 +156,12 @@ impl Engine {
                     };
                     found.by_stream(held, own, front)
                 }
-                Claim::None => line.map_or_else(Known::default, |line| by_line(held, line)),
+                Claim::None => match line {
+                    Some(line) => by_line(held, line),
+                    // Asked, and nothing said of it: not for ever.
+                    None if told.asked.contains(&held.fd) => unsure(),
+                    None => Known::default(),
+                },
                 Claim::Contradiction => unsure(),
             };
             if known.unsure > 0 {

@@ -1,6 +1,7 @@
 //! What HAProxy says of itself: its streams (`show sess`), its descriptors (`show fd`), its proxies and servers. Believed only as far as
 //! the kernel agrees.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,8 @@ pub type Name = Arc<str>;
 pub struct Stream {
     /// Its address, unique among the streams that live at the same time.
     pub ptr: SessionPtr,
-    /// The client as HAProxy calls it: the socket's peer, unless the PROXY protocol or a `set-src` rule says otherwise. `None`: a unix
-    /// socket, or a stream that HAProxy itself began.
+    /// The client as HAProxy calls it: the socket's peer, unless a `set-src` rule (or, up to 2.4, the PROXY protocol) says otherwise.
+    /// `None`: a unix socket, or a stream that HAProxy itself began.
     pub source: Option<SocketAddr>,
     /// The frontend. `None` for a stream that HAProxy itself began (peers, httpclient, SPOE).
     pub frontend: Option<Name>,
@@ -222,7 +223,9 @@ pub struct Told {
     pub streams: Option<Vec<Stream>>,
     /// What it says at length of single streams: those of the sockets that have lingered longest.
     pub details: Vec<Detail>,
-    /// What it says of the descriptors it was asked about.
+    /// Descriptors it was asked about one by one.
+    pub asked: BTreeSet<Fd>,
+    /// What it says of them.
     pub fds: Vec<FdLine>,
     /// Its servers' addresses, where asked.
     pub servers: Option<Vec<ServerAddress>>,

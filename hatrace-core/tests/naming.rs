@@ -106,6 +106,7 @@ fn told() -> impl Strategy<Value = Told> {
             before,
             streams,
             details: Vec::new(),
+            asked: (10..13).map(Fd).collect(),
             fds,
             servers: None,
             figures: None,

@@ -1,7 +1,9 @@
 //! HAProxy's command line in every condition: hatrace goes on tracing, and says once what is wrong and what to do.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hatrace_tests::haproxy::{GLOBAL, Haproxy, Start};
@@ -38,8 +40,11 @@ fn report_on(netns: &Netns, haproxy: &Haproxy, more: &[&str]) -> (Finished, Repo
     let mut pairs = server.pairs(netns, "127.0.0.1:8000", 5);
     pairs.iter_mut().for_each(Pair::server_closes);
     let pid = haproxy.pid().to_string();
-    let mut args = vec!["report", "--json", "-d", "6", "--pid", &pid];
+    let mut args = vec!["report", "--json", "--pid", &pid];
     args.extend(more);
+    if !more.contains(&"-d") {
+        args.extend(["-d", "6"]);
+    }
     let finished = run(&args);
     let report = finished.report();
     assert_eq!(report.lingering().len(), 10, "tracing goes on: {}", report.json());
@@ -142,6 +147,40 @@ fn one_that_answers_garbage() {
     let (_folder, path) = impostor(Some(b"HTTP/1.0 400 Bad request\r\n\r\n\xff\xfe\0garbage\n\n"));
     let (finished, report, _pairs) = report_on(&netns, &haproxy, &["--socket", &path]);
     refused(&finished, &report, "garbage", "--socket PATH");
+}
+
+#[test]
+fn one_whose_sessions_never_come_is_not_asked_again_and_again() {
+    if !ready("api::one_whose_sessions_never_come_is_not_asked_again_and_again") {
+        return;
+    }
+    let netns = Netns::new();
+    let haproxy = start(&netns, GLOBAL);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("slow.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let (pid, asked) = (haproxy.pid(), Arc::new(AtomicU32::new(0)));
+    let counted = asked.clone();
+    std::thread::spawn(move || {
+        let mut keep = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0u8; 4096];
+            let length = stream.read(&mut request).unwrap_or(0);
+            let _ = write!(stream, "\nName: HAProxy\nVersion: 2.6.12\nPid: {pid}\n\n");
+            if String::from_utf8_lossy(&request[..length]).contains("show sess") {
+                counted.fetch_add(1, Ordering::Relaxed);
+                keep.push(stream);
+            }
+        }
+    });
+    let path = path.display().to_string();
+    let (finished, report, _pairs) = report_on(&netns, &haproxy, &["--socket", &path, "-d", "12"]);
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "{}", finished.stderr);
+    for row in report.lingering() {
+        assert_eq!(row.text("without_session"), "not-asked-yet", "{}", row.json);
+    }
+    let took = report.json()["target"]["api"][0]["seconds"].as_f64().unwrap();
+    assert!(took > 2.0, "what was waited for counts: {took}");
 }
 
 #[test]

@@ -82,20 +82,24 @@ fn a_killed_session_s_pointer_is_not_shown_for_the_old_socket() {
     assert!(reused >= 1 && left >= 1, "{reused} reused, {left} left");
 }
 
+/// A master with these options.
+fn master(netns: &Netns, args: &[&str]) -> Haproxy {
+    let config = GLOBAL.to_owned() + TCP;
+    let start = Start {
+        release: None,
+        args,
+        config: &config,
+    };
+    let haproxy = Haproxy::spawn(netns, start);
+    haproxy.await_socket();
+    haproxy
+}
+
 /// A reload while eight connections are held: the old worker keeps them.
 fn reload(args: &[&str]) -> (Netns, Haproxy, Server, Vec<Pair>, u32) {
     let netns = Netns::new();
     let server = Server::listen(&netns, "127.0.0.1:9000");
-    let config = GLOBAL.to_owned() + TCP;
-    let haproxy = Haproxy::spawn(
-        &netns,
-        Start {
-            release: None,
-            args,
-            config: &config,
-        },
-    );
-    haproxy.await_socket();
+    let haproxy = master(&netns, args);
     until("a worker", Duration::from_secs(5), || {
         haproxy.workers().len() == 1
     });
@@ -156,16 +160,7 @@ fn a_reload_while_hatrace_watches() {
     }
     let netns = Netns::new();
     let server = Server::listen(&netns, "127.0.0.1:9000");
-    let config = GLOBAL.to_owned() + TCP;
-    let haproxy = Haproxy::spawn(
-        &netns,
-        Start {
-            release: None,
-            args: &["-W", "-S", "{DIR}/master.sock"],
-            config: &config,
-        },
-    );
-    haproxy.await_socket();
+    let haproxy = master(&netns, &["-W", "-S", "{DIR}/master.sock"]);
     let tracer = Tracer::start(&["report", "--json", "--pid", &haproxy.pid().to_string()]);
     let old = haproxy.workers()[0];
     let mut first = server.pairs(&netns, "127.0.0.1:8000", 8);

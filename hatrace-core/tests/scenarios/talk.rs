@@ -148,6 +148,7 @@ impl Talk {
             after: talk.after,
             streams: Some(talk.streams),
             details: Vec::new(),
+            asked: talk.fds.iter().map(|line| line.fd.fd).collect(),
             fds: talk.fds,
             servers: None,
             figures: None,

@@ -241,13 +241,11 @@ impl Asker {
         if let Some(process) = self.processes.get_mut(&pid) {
             process.reach = Some(reach);
             process.rounds += u64::from(running.before.is_some());
-            if ready {
+            if ready && running.before.is_none() {
+                // That somebody is there doesn't shorten the pause after an answer that didn't come.
+            } else if ready {
                 process.failures = 0;
-                let pause = match running.before {
-                    None => Duration::ZERO,
-                    Some(_) => self.options.interval.max(cost * SILENCE),
-                };
-                process.not_before = now.plus(pause);
+                process.not_before = now.plus(self.options.interval.max(cost * SILENCE));
             } else {
                 let pause = FIRST_RETRY.saturating_mul(1 << process.failures.min(10));
                 process.not_before = now.plus(pause.min(LONGEST_RETRY));
@@ -263,6 +261,7 @@ impl Asker {
                     after,
                     streams: answers.streams,
                     details: answers.details,
+                    asked: answers.asked,
                     fds: answers.fds,
                     servers: answers.servers,
                     figures: answers.figures,

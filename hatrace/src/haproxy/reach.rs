@@ -1,7 +1,7 @@
 //! Whether and how a process can be asked, and what it costs: one way in, checked to be this very process's each time it is used.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hatrace_core::ids::Pid;
 use hatrace_core::naming::Asking;
@@ -199,7 +199,7 @@ impl Reach {
         // The process behind a path changes with a reload: it says who it is in the same breath.
         let mut all = vec!["show info"];
         all.extend(commands);
-        let (mut same, mut denied) = (None, false);
+        let (mut same, mut denied, mut ended) = (None, false, false);
         let own = self.own_pid;
         let mut checked = |text: &str| {
             if same.is_none()
@@ -208,19 +208,25 @@ impl Reach {
                 same = Some(pid.trim().parse() == Ok(own));
             }
             denied |= text == "Permission denied";
+            // Every answer ends with an empty line; one that doesn't was cut short.
+            ended = text.is_empty();
             if same == Some(true) {
                 take(text)
             } else {
                 same.is_none()
             }
         };
+        let start = Instant::now();
         let asked = line.ask(&all, &mut checked).await;
         self.asking.questions += 1;
-        if let Ok(answered) = asked {
-            self.count(answered.took);
-            if same == Some(true) && !denied {
-                return true;
-            }
+        // What was given up has been worked on as well.
+        self.count(
+            asked
+                .as_ref()
+                .map_or_else(|_| start.elapsed(), |answered| answered.took),
+        );
+        if asked.is_ok() && same == Some(true) && !denied && ended {
+            return true;
         }
         // Another process by now, or none: a way in is looked for anew, and only if there is none that is worth a warning.
         self.line = None;

@@ -31,7 +31,9 @@ pub struct Answers {
     pub streams: Option<Vec<Stream>>,
     /// Single streams at length.
     pub details: Vec<Detail>,
-    /// The descriptors.
+    /// The descriptors that were asked about one by one.
+    pub asked: BTreeSet<Fd>,
+    /// What was said of them.
     pub fds: Vec<FdLine>,
     /// The servers' addresses.
     pub servers: Option<Vec<ServerAddress>>,
@@ -101,6 +103,7 @@ impl Reach {
             if self.asking().took.saturating_sub(before) > allowed || !self.ready() {
                 break;
             }
+            answers.asked.extend(some.iter().copied());
             answers.fds.extend(self.descriptors(some, names).await);
         }
         if questions.servers {
