@@ -7,6 +7,7 @@
 
 mod account;
 mod adopt;
+pub mod config;
 mod dwell;
 mod engine;
 pub mod event;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use hatrace_core::ids::Pid;
 
 use super::address::Address;
-use super::config::{self, Sockets};
+use super::config::{Sockets, Whose, arguments};
 use crate::target::{Proc, socket_inodes};
 
 /// Where distributions put it.
@@ -44,13 +44,23 @@ fn directories(process: &Proc) -> Vec<PathBuf> {
     vec![of(process.pid), of(process.parent)]
 }
 
+/// Where a process's configuration is, and what it was read with.
+#[must_use]
+pub fn configured_by(process: &Proc, version: Option<String>) -> Whose {
+    Whose {
+        arguments: arguments(&process.cmdline),
+        roots: roots(process),
+        directories: directories(process),
+        environment: process.environment(),
+        version,
+        started: process.started_at(),
+    }
+}
+
 /// The candidates for a process, the likeliest first. `master`: its master, if it has one.
 #[must_use]
 pub fn candidates(process: &Proc, master: Option<&Proc>) -> Vec<Candidate> {
-    let arguments = config::arguments(&process.cmdline);
-    let configured = config::read(&arguments, &roots(process), &directories(process))
-        .map(|text| config::sockets(&text))
-        .unwrap_or_default();
+    let configured = configured_by(process, None).sockets();
     let mut found: Vec<Candidate> = Vec::new();
     let mut add = |address: Address, process: Pid, master: bool, clients: Option<usize>| {
         if !found

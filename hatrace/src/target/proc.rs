@@ -1,12 +1,14 @@
 //! Processes, as `/proc` tells them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use hatrace_core::ids::{FdTable, Netns, Pid};
 use procfs::process::{Process, all_processes};
 
 use super::tables::{tables, threads};
+use crate::clock;
 use crate::netns::netns_of;
 
 /// One process.
@@ -123,6 +125,33 @@ impl Proc {
             procfs::process::LimitValue::Value(files) => Some(files),
             procfs::process::LimitValue::Unlimited => None,
         }
+    }
+
+    /// Its environment when it was started (`/proc/PID/environ`).
+    #[must_use]
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let environment = i32::try_from(self.pid.0)
+            .ok()
+            .and_then(|pid| Process::new(pid).ok()?.environ().ok())
+            .unwrap_or_default();
+        environment
+            .into_iter()
+            .map(|(name, value)| {
+                (
+                    name.to_string_lossy().into_owned(),
+                    value.to_string_lossy().into_owned(),
+                )
+            })
+            .collect()
+    }
+
+    /// When it was started, by the wall clock.
+    #[must_use]
+    pub fn started_at(&self) -> Option<SystemTime> {
+        let ticks = procfs::ticks_per_second().max(1);
+        let whole = Duration::from_secs(self.started / ticks);
+        let part = Duration::from_secs(self.started % ticks) / u32::try_from(ticks).unwrap_or(u32::MAX);
+        clock::after_boot(whole + part)
     }
 
     /// The network namespace it is in.
