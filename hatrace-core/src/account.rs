@@ -29,6 +29,7 @@ impl Engine {
                 dwells.open(side, row.state, row.age.at_least, 1);
                 if self.is_worth_a_row(&row) {
                     self.name(&mut row);
+                    self.time(&mut row, entry, at);
                     lingering.push(row);
                 }
             }

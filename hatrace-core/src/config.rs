@@ -254,8 +254,8 @@ impl fmt::Display for Place {
 pub struct Bind {
     /// The line.
     pub place: Place,
-    /// Its addresses, as written.
-    pub address: String,
+    /// Its addresses, where they are ones as numbers.
+    pub addresses: Vec<SocketAddr>,
     /// `tcp-ut`: TCP_USER_TIMEOUT on what is accepted there.
     pub tcp_ut: Option<Duration>,
 }
@@ -315,10 +315,16 @@ impl fmt::Display for Doubt {
         match self {
             Self::Unreadable { file, why } => write!(f, "{file} can't be read ({why})"),
             Self::Newer { file, .. } => {
-                write!(f, "{file} has been changed since the process started: it runs with an older one")
+                write!(
+                    f,
+                    "{file} has been changed since the process started: it runs with an older one"
+                )
             }
             Self::Undecided { place, condition } => {
-                write!(f, "the condition at {place} ({condition}) can't be decided from outside")
+                write!(
+                    f,
+                    "the condition at {place} ({condition}) can't be decided from outside"
+                )
             }
             Self::Garbled { place, why } => write!(f, "{place} was not understood: {why}"),
         }
@@ -350,6 +356,20 @@ impl Configuration {
             .iter()
             .flat_map(|proxy| proxy.servers.iter().map(move |server| (proxy, server)))
             .filter(|(_, server)| server.address == Some(address));
+        let first = found.next()?;
+        found.next().is_none().then_some(first)
+    }
+
+    /// The proxy that listens at an address, if it is exactly one and no line leaves it open.
+    #[must_use]
+    pub fn listening_at(&self, local: SocketAddr) -> Option<&Proxy> {
+        let mut found = self.proxies.iter().filter(|proxy| {
+            let mut addresses = proxy.binds.iter().flat_map(|bind| &bind.addresses);
+            addresses.any(|address| {
+                address.port() == local.port()
+                    && (address.ip().is_unspecified() || address.ip() == local.ip())
+            })
+        });
         let first = found.next()?;
         found.next().is_none().then_some(first)
     }

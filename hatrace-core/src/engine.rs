@@ -1,14 +1,16 @@
 //! The engine: what it is told, what it says.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::Configuration;
 use crate::dwell::Dwells;
 use crate::event::{Event, Next, TICK};
 use crate::gaps::Gaps;
 use crate::handed::Handed;
 use crate::ids::{Cookie, Netns, Pid};
-use crate::input::{Counts, Input, ProcessChange};
+use crate::input::{Counts, Input, Limits, ProcessChange};
 use crate::ledger::{Entry, Seen, Witness};
 use crate::life::{EndedLife, Ending, Life};
 use crate::names::Names;
@@ -62,7 +64,8 @@ pub struct Engine {
     pub(crate) swept: u64,
     pub(crate) last_sweep: Option<Mono>,
     pub(crate) timewait_overflow: Option<u64>,
-    pub(crate) fin_timeouts: BTreeMap<Netns, Duration>,
+    pub(crate) limits: BTreeMap<Netns, Limits>,
+    pub(crate) configured: BTreeMap<Pid, Arc<Configuration>>,
     pub(crate) ended_processes: Vec<Pid>,
     pub(crate) names: Names,
     /// The last answer of each process, where sessions are wanted.
@@ -95,7 +98,8 @@ impl Engine {
             swept: 0,
             last_sweep: None,
             timewait_overflow: None,
-            fin_timeouts: BTreeMap::new(),
+            limits: BTreeMap::new(),
+            configured: BTreeMap::new(),
             ended_processes: Vec::new(),
             names: Names::default(),
             answers: BTreeMap::new(),
@@ -126,6 +130,9 @@ impl Engine {
             Input::Process(change) => self.process(at, change),
             Input::Told(told) => self.told(at, *told),
             Input::Asking(asking) => self.asking(asking),
+            Input::Configured(pid, configuration) => {
+                self.configured.insert(pid, configuration);
+            }
             Input::Gap(gap) => self.gaps.add(gap),
             Input::Tick => self.announce(at),
         }
@@ -263,6 +270,8 @@ impl Engine {
             unacked: ended.unacked,
             retransmits: before.map_or(0, |seen| seen.retransmits),
             timer: Timer::None,
+            rto: None,
+            quiet: None,
             orphaned: ended.dead,
             unaccepted: ended.unaccepted,
         }

@@ -1,7 +1,9 @@
 //! The only alphabet the engine reads. Live, recorded and invented sources push the same inputs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::Configuration;
 use crate::ids::{Cookie, Netns, Pid};
 use crate::life::{EndedLife, Life};
 use crate::naming::Asking;
@@ -37,6 +39,8 @@ pub enum Input {
     Told(Box<Told>),
     /// How the asking of a process goes: totals, the last word counts.
     Asking(Asking),
+    /// What a process was configured with.
+    Configured(Pid, Arc<Configuration>),
     /// Something was not seen.
     Gap(Gap),
     /// Time passed.
@@ -126,8 +130,19 @@ pub struct Sweep {
     pub rows: Vec<SockRow>,
     /// `TCPTimeWaitOverflow`, summed over the namespaces: timewaits that the kernel didn't make since boot.
     pub timewait_overflow: Option<u64>,
-    /// `net.ipv4.tcp_fin_timeout` of each namespace.
-    pub fin_timeout: Vec<(Netns, Duration)>,
+    /// The settings of each namespace.
+    pub limits: Vec<(Netns, Limits)>,
+}
+
+/// The settings of a network namespace that decide when sockets end (`net.ipv4.*`); `None`: could not be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// `tcp_fin_timeout`.
+    pub fin_timeout: Option<Duration>,
+    /// `tcp_orphan_retries`; 0 stands for 8.
+    pub orphan_retries: Option<u32>,
+    /// `tcp_retries2`.
+    pub retries2: Option<u32>,
 }
 
 impl Sweep {

@@ -205,6 +205,7 @@ mod tests {
             ..StreamEnd::default()
         };
         Stream {
+            connect_expires: crate::stream::Expiry::Unknown,
             ptr: SessionPtr(ptr),
             source: Some(held(1, front, cookie).endpoints.peer),
             frontend: Some(Arc::from("fe")),

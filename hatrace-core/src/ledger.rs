@@ -1,11 +1,12 @@
 //! The lives that go on: what the kernel's table, its ring and the sweeps say of each, put together.
 
 use crate::adopt::tighten;
+use crate::clock::Clock;
 use crate::ids::{Fd, Netns, Pid};
 use crate::life::{FirstFin, Life, Step};
 use crate::naming::Naming;
-use crate::snapshot::{KernelTimer, Lingering};
-use crate::sock::{Claim, Endpoints, Holder, SockRow, Timer};
+use crate::snapshot::Lingering;
+use crate::sock::{Claim, Endpoints, Holder, Quiet, SockRow, Timer};
 use crate::tcp::{StateSet, TcpState};
 use crate::time::{Mono, Since};
 
@@ -28,6 +29,10 @@ pub struct Seen {
     pub retransmits: u8,
     /// Its timer.
     pub timer: Timer,
+    /// The wait for an acknowledgement.
+    pub rto: Option<std::time::Duration>,
+    /// How long ago it last moved.
+    pub quiet: Option<Quiet>,
     /// Closed by its owner.
     pub orphaned: bool,
     /// Never accepted.
@@ -59,6 +64,8 @@ impl Seen {
             unacked: row.unacked,
             retransmits: row.retransmits,
             timer: row.timer,
+            rto: row.rto,
+            quiet: row.quiet,
             orphaned,
             unaccepted: nobodys
                 && matches!(row.state, TcpState::CloseWait | TcpState::Established)
@@ -218,7 +225,6 @@ impl Entry {
         let swept = self.witness == Witness::Sweep && (self.timewait.is_none() || !exact_timewaits);
         Lingering {
             end_polled: swept,
-            kernel_timer: self.kernel_timer(holder, now),
             ..self.row_held_by(holder, step, now)
         }
     }
@@ -259,7 +265,7 @@ impl Entry {
                 .max(seen.map_or(0, |seen| u32::from(seen.retransmits))),
             first_fin: self.first_fin(),
             adopted: self.life.adopted,
-            kernel_timer: None,
+            clock: Clock::default(),
             naming: Naming::default(),
         }
     }
@@ -269,22 +275,6 @@ impl Entry {
             FirstFin::Haproxy
         } else {
             self.life.first_fin()
-        }
-    }
-
-    fn kernel_timer(&self, holder: Holder, now: Mono) -> Option<KernelTimer> {
-        let seen = self.seen.as_ref()?;
-        let left = |left: std::time::Duration| left.saturating_sub(now.since(seen.at));
-        match (holder, seen.timer) {
-            (Holder::Timewait, Timer::Timewait(at_look)) => Some(KernelTimer {
-                name: "tcp_fin_timeout",
-                left: left(at_look),
-            }),
-            (Holder::Orphaned, Timer::Keepalive(at_look)) => Some(KernelTimer {
-                name: "tcp_fin_timeout",
-                left: left(at_look),
-            }),
-            _ => None,
         }
     }
 }

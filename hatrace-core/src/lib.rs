@@ -7,6 +7,7 @@
 
 mod account;
 mod adopt;
+pub mod clock;
 pub mod config;
 mod dwell;
 mod engine;
@@ -30,6 +31,7 @@ pub mod tcp;
 mod telling;
 pub mod time;
 mod timewaits;
+mod timing;
 mod transitions;
 
 pub use engine::{Engine, Settings};

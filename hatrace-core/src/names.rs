@@ -92,6 +92,7 @@ impl Names {
             naming.proxy = known.proxy.clone();
             naming.server = known.server.clone();
             naming.pair = known.pair;
+            naming.idle_expires = known.streamless.map(|_| (known.expires, known.asked));
         }
         if let Some(session) = &mut naming.session
             && session.tie == Tie::Live

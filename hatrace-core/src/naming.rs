@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::ids::{Cookie, Fd, Pid, SessionPtr};
 use crate::sock::Side;
-use crate::stream::{Access, Name, StreamEnd, Streamless, Unreachable};
+use crate::stream::{Access, Expiry, Name, StreamEnd, Streamless, Unreachable};
 use crate::tcp::TcpState;
 use crate::time::Mono;
 
@@ -23,6 +23,8 @@ pub struct Naming {
     pub server: Option<Name>,
     /// The other socket of the session.
     pub pair: Option<Pair>,
+    /// When HAProxy gives up on a socket without a session, and when it said so.
+    pub idle_expires: Option<(Expiry, Mono)>,
 }
 
 /// A session as it is tied to one socket.
@@ -55,6 +57,14 @@ pub struct Facts {
     pub age: Option<Duration>,
     /// Its number since the process began and when it was accepted, as HAProxy writes it, where it was asked at length.
     pub identity: Option<(u64, String)>,
+    /// What HAProxy believes of the client's side.
+    pub front: StreamEnd,
+    /// What it believes of the server's.
+    pub back: StreamEnd,
+    /// When it gives up connecting, or waiting in a queue.
+    pub connect_expires: Expiry,
+    /// When it said all this.
+    pub asked: Mono,
     /// The streams on this socket, this one first: more than one on a multiplexed connection (HTTP/2).
     pub streams: Vec<SessionPtr>,
 }
@@ -173,6 +183,8 @@ pub(crate) struct Known {
     pub(crate) proxy: Option<Name>,
     pub(crate) server: Option<Name>,
     pub(crate) pair: Option<Pair>,
+    /// Of a socket without a stream: when HAProxy gives up on it.
+    pub(crate) expires: Expiry,
     /// Looks that didn't agree, one after the other.
     pub(crate) unsure: u8,
     /// When HAProxy was last asked about it.

@@ -148,6 +148,7 @@ impl Engine {
             let mut known = match claims.on(held.cookie, streams) {
                 Claim::Streams { streams: own, front } => {
                     let found = Found {
+                        at,
                         pid: told.pid,
                         streams,
                         steady,
@@ -212,9 +213,35 @@ impl Engine {
         }
     }
 
+    /// Where HAProxy can't be asked, the configuration may tell who listens at an address, and who is behind one.
+    fn name_by_configuration(&self, row: &mut Lingering) {
+        let (Some(configuration), Some(ends)) = (self.configuration_of(row), row.endpoints) else {
+            return;
+        };
+        if configuration.is_stale() {
+            return;
+        }
+        (row.naming.proxy, row.naming.server) = match row.side {
+            Side::Client => (
+                configuration
+                    .listening_at(ends.local)
+                    .map(|proxy| proxy.name.clone()),
+                None,
+            ),
+            Side::Server => match configuration.server_at(ends.peer) {
+                Some((proxy, server)) => (Some(proxy.name.clone()), Some(server.name.clone())),
+                None => (None, None),
+            },
+            Side::Control | Side::Unknown => (None, None),
+        };
+    }
+
     /// Names a row, and tells its pair's state as it is now.
     pub(crate) fn name(&self, row: &mut Lingering) {
         self.names.name(row);
+        if row.naming.proxy.is_none() {
+            self.name_by_configuration(row);
+        }
         let left = !matches!(&row.naming.session, Some(session) if session.tie == Tie::Live);
         row.naming.pair = row.naming.pair.and_then(|pair| {
             let now = self.entries.get(&pair.cookie).and_then(Entry::current);
@@ -239,6 +266,7 @@ fn unsure() -> Known {
 
 /// One answer, joined.
 struct Found<'a> {
+    at: Mono,
     pid: Pid,
     streams: &'a [Stream],
     steady: &'a Steady<'a>,
@@ -290,6 +318,10 @@ impl Found<'_> {
             called,
             age: stream.age,
             identity: detail.and_then(|detail| Some((detail.id?, detail.accepted.clone()?))),
+            front: stream.front,
+            back: stream.back,
+            connect_expires: stream.connect_expires,
+            asked: self.at,
             streams: own.iter().map(|(_, stream)| stream.ptr).collect(),
         };
         Known {
@@ -322,6 +354,7 @@ fn by_line(held: &HeldSock, line: &FdLine) -> Known {
             streamless: Some(why),
             proxy: line.proxy.clone(),
             server: line.server.clone(),
+            expires: line.expires,
             ..Known::default()
         },
         // A stream came or went between the two questions.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::ids::{Cookie, Fd, Netns, Pid};
 use crate::life::FirstFin;
 use crate::naming::{Asking, Naming, Without};
@@ -213,19 +214,10 @@ pub struct Lingering {
     pub first_fin: FirstFin,
     /// It was there before hatrace.
     pub adopted: bool,
-    /// What is left of the kernel timer that will end it by itself (`tcp_fin_timeout`, retransmissions), where one runs.
-    pub kernel_timer: Option<KernelTimer>,
+    /// The clock that will end it.
+    pub clock: Clock,
     /// Its session, and what HAProxy calls it.
     pub naming: Naming,
-}
-
-/// A kernel timer that will end a lingering socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KernelTimer {
-    /// Its name as the sysctls have it.
-    pub name: &'static str,
-    /// What is left of it at the snapshot's moment.
-    pub left: Duration,
 }
 
 /// Something the user should know about what was, and wasn't, seen.

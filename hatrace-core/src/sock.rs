@@ -216,6 +216,8 @@ pub struct SockRow {
     pub timer: Timer,
     /// How long ago it last moved, for a full socket.
     pub quiet: Option<Quiet>,
+    /// The wait for an acknowledgement that runs, or would (`tcpi_rto`), for a full socket.
+    pub rto: Option<Duration>,
 }
 
 /// The kernel timer that runs on a socket, with what is left of it (`idiag_timer`, `idiag_expires`).

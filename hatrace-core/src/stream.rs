@@ -32,6 +32,8 @@ pub struct Stream {
     pub front: StreamEnd,
     /// The server's side.
     pub back: StreamEnd,
+    /// When HAProxy gives up connecting, or waiting in a queue (`c_exp`, from 2.6 on).
+    pub connect_expires: Expiry,
 }
 
 impl Stream {

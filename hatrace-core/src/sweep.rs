@@ -19,7 +19,7 @@ const FIN_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Engine {
     pub(crate) fn sweep(&mut self, at: Mono, sweep: &Sweep) {
-        self.fin_timeouts.extend(sweep.fin_timeout.iter().copied());
+        self.limits.extend(sweep.limits.iter().copied());
         let overflowed = self.overflowed(sweep.timewait_overflow);
         let rows: BTreeMap<Cookie, &SockRow> = sweep.rows.iter().map(|row| (row.cookie, row)).collect();
         self.settle_handed(at, sweep, &rows, overflowed);
@@ -184,7 +184,10 @@ impl Engine {
 
     /// A row: news of a known life, or a stranger.
     fn see(&mut self, at: Mono, sweep: &Sweep, row: &SockRow) {
-        let fin_timeout = self.fin_timeouts.get(&row.netns).copied().unwrap_or(FIN_TIMEOUT);
+        let limits = self.limits.get(&row.netns);
+        let fin_timeout = limits
+            .and_then(|limits| limits.fin_timeout)
+            .unwrap_or(FIN_TIMEOUT);
         if let Some(entry) = self.entries.get_mut(&row.cookie) {
             if row.timewait && entry.timewait.is_none() {
                 // Its handover is in the ring still.

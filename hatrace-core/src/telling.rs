@@ -77,6 +77,9 @@ impl Engine {
         }
         for row in &mut noticed {
             self.name(row);
+            if let Some(entry) = self.entries.get(&row.cookie) {
+                self.time(row, entry, at);
+            }
         }
         // Many at once (those older than hatrace): in the order of the views.
         noticed.sort_by_key(|row| std::cmp::Reverse(row.age.at_least));

@@ -9,7 +9,7 @@ use hatrace_core::ids::{Cookie, Fd, FdTable, Netns, Pid, SessionPtr};
 use hatrace_core::input::{Input, Sweep};
 use hatrace_core::naming::{Asking, Tie, Without};
 use hatrace_core::sock::{Claim, Endpoints, HeldSock, Side, SockRow, Timer};
-use hatrace_core::stream::{Access, FdLine, FdUse, Stream, StreamEnd, StreamFd, Streamless, Told};
+use hatrace_core::stream::{Access, Expiry, FdLine, FdUse, Stream, StreamEnd, StreamFd, Streamless, Told};
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Mono;
 use hatrace_core::{Engine, Settings};
@@ -55,6 +55,7 @@ fn stream() -> impl Strategy<Value = Stream> {
     let names = select(vec![Some("fe"), Some("other"), Some("GLOBAL"), None]);
     (1u64..6, names, end(), end(), prop::option::of(1u64..8)).prop_map(
         |(ptr, frontend, front, back, source)| Stream {
+            connect_expires: Expiry::Unknown,
             ptr: SessionPtr(ptr),
             source: source.map(|cookie| endpoints(cookie).peer),
             frontend: frontend.map(Arc::from),
@@ -124,6 +125,7 @@ fn engine() -> Engine {
     };
     let mut engine = Engine::new(settings, Mono::from_ns(0));
     let rows = (1..8).map(|cookie| SockRow {
+        rto: None,
         cookie: Cookie(cookie),
         timewait: false,
         state: TcpState::CloseWait,
@@ -149,7 +151,7 @@ fn engine() -> Engine {
         fds: true,
         rows: rows.collect(),
         timewait_overflow: None,
-        fin_timeout: Vec::new(),
+        limits: Vec::new(),
     };
     engine.handle(Mono::from_ns(1), Input::Sweep(Box::new(sweep)));
     engine.handle(

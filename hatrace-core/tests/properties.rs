@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use hatrace_core::ids::{Cookie, Fd, Netns, Pid};
-use hatrace_core::input::{Counts, Gap, Input, Sweep};
+use hatrace_core::input::{Counts, Gap, Input, Limits, Sweep};
 use hatrace_core::life::{EndedLife, Life, Step};
 use hatrace_core::sock::{Claim, Endpoints, Quiet, Side, SockRow, Timer};
 use hatrace_core::tcp::{StateSet, TcpState};
@@ -110,6 +110,7 @@ prop_compose! {
             inode: (fd > 1).then_some(9), orphaned, unread: 0, unacked: 0, retransmits: 0,
             timer: if timewait { Timer::Timewait(left) } else { Timer::Keepalive(left) },
             quiet: quiet.map(|(data_sent, data_received, ack_received)| Quiet { data_sent, data_received, ack_received }),
+            rto: Some(left),
         }
     }
 }
@@ -122,7 +123,8 @@ prop_compose! {
         Input::Sweep(Box::new(Sweep {
             netns: if home { vec![HOME] } else { Vec::new() }, took,
             states: states.into_iter().collect::<StateSet>(), fds, rows,
-            timewait_overflow: overflow, fin_timeout: vec![(HOME, timeout)],
+            timewait_overflow: overflow,
+            limits: vec![(HOME, Limits { fin_timeout: Some(timeout), ..Limits::default() })],
         }))
     }
 }
@@ -219,7 +221,7 @@ impl Walk {
                     fds: true,
                     rows: rows.into_iter().collect(),
                     timewait_overflow: None,
-                    fin_timeout: Vec::new(),
+                    limits: Vec::new(),
                 };
                 self.engine.handle(at, Input::Sweep(Box::new(sweep)));
             }
@@ -279,6 +281,7 @@ fn row_of(state: TcpState, held: bool) -> SockRow {
         retransmits: 0,
         timer: Timer::None,
         quiet: None,
+        rto: None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! The expectation is the whole page, so that nothing can slip in unseen. `HATRACE_BLESS=1` writes the pages anew, for a
 //! reader to judge in the diff.
 
+mod config;
 mod line;
 mod page;
 mod talk;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hatrace_core::clock::{Clock, ClockSource};
 use hatrace_core::event::{Event, Next};
 use hatrace_core::ids::Cookie;
 use hatrace_core::naming::Naming;
@@ -99,13 +100,27 @@ fn lingering(names: &[String], row: &Lingering) -> String {
     if row.end_polled {
         say("end polled".into());
     }
-    if let Some(timer) = row.kernel_timer {
-        say(format!("{} in {}", timer.name, seconds(timer.left)));
+    if let Some(told) = clock(&row.clock) {
+        say(told);
     }
     for told in naming(names, &row.naming) {
         say(told);
     }
     line
+}
+
+fn clock(clock: &Clock) -> Option<String> {
+    let mut told = format!("clock {}", clock.name.name()?);
+    if let ClockSource::Line(place) = &clock.source {
+        told.push_str(&format!(" ({place})"));
+    }
+    if let Some(left) = clock.fires_in {
+        told.push_str(&format!(" in {}", seconds(left)));
+    }
+    if !clock.certain {
+        told.push_str(" unsure");
+    }
+    Some(told)
 }
 
 fn naming(names: &[String], naming: &Naming) -> Vec<String> {

@@ -9,7 +9,7 @@ use hatrace_core::input::Input;
 use hatrace_core::naming::Asking;
 use hatrace_core::sock::{Endpoints, HeldSock, Side};
 use hatrace_core::stream::{
-    Access, Expiry, FdLine, FdUse, Stream, StreamEnd, StreamFd, Streamless, Told, Unreachable,
+    Access, EndState, Expiry, FdLine, FdUse, Stream, StreamEnd, StreamFd, Streamless, Told, Unreachable,
 };
 use hatrace_core::tcp::TcpState;
 
@@ -58,6 +58,12 @@ fn fd(text: &str) -> Result<StreamFd, String> {
     })
 }
 
+/// `never`, or what is left in seconds.
+fn expiry(text: &str) -> Expiry {
+    text.parse()
+        .map_or(Expiry::Never, |seconds| Expiry::In(Duration::from_secs(seconds)))
+}
+
 impl Talk {
     /// `before 11=Front 2/12=Back`, `after ...`: what the kernel says of the descriptors.
     pub fn look(&mut self, line: &Line, mut open: impl FnMut(&str) -> Open) -> Result<(), String> {
@@ -92,9 +98,21 @@ impl Talk {
         let digits = ptr.trim_start_matches("0x");
         let name = |text: &str| (text != "-").then(|| Arc::from(text));
         let end = |key: &str| -> Result<StreamEnd, String> {
+            let timer = |name: &str| {
+                line.keys
+                    .get(&format!("{key}-{name}"))
+                    .map_or(Expiry::Unknown, |text| expiry(text))
+            };
             Ok(StreamEnd {
                 fd: line.keys.get(key).map(|text| fd(text)).transpose()?,
-                ..StreamEnd::default()
+                state: match line.keys.get(&format!("{key}-state")) {
+                    Some(number) => EndState::from_number(number.parse().map_err(|_| "a state is a number")?),
+                    None => EndState::Established,
+                },
+                eof_read: Some(line.has(&format!("{key}-eof"))),
+                shut_done: Some(line.has(&format!("{key}-shut"))),
+                read_expires: timer("rex"),
+                write_expires: timer("wex"),
             })
         };
         self.streams.push(Stream {
@@ -106,6 +124,10 @@ impl Talk {
             age: line.span("age")?,
             front: end("front")?,
             back: end("back")?,
+            connect_expires: line
+                .keys
+                .get("c_exp")
+                .map_or(Expiry::Unknown, |text| expiry(text)),
         });
         Ok(())
     }
@@ -134,7 +156,7 @@ impl Talk {
             proxy: line.keys.get("proxy").map(|name| Arc::from(name.as_str())),
             server: line.keys.get("server").map(|name| Arc::from(name.as_str())),
             stream: None,
-            expires: Expiry::Unknown,
+            expires: line.keys.get("exp").map_or(Expiry::Unknown, |text| expiry(text)),
         });
         Ok(())
     }

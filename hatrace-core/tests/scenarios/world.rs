@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use hatrace_core::config::Configuration;
 use hatrace_core::ids::{Cookie, Fd, Netns, Pid};
-use hatrace_core::input::{Counts, Gap, Input, ProcessChange, ShortDwell, Sweep, Transition};
+use hatrace_core::input::{Counts, Gap, Input, Limits, ProcessChange, ShortDwell, Sweep, Transition};
 use hatrace_core::life::{EndedLife, Life, Step};
 use hatrace_core::sock::{BySide, Claim, Endpoints, Quiet, Side, SockRow, Timer};
 use hatrace_core::tcp::{StateSet, TcpState};
 use hatrace_core::time::{Mono, Since};
 use hatrace_core::{Engine, Settings};
 
+use crate::config;
 use crate::line::{Line, side, span, state};
 use crate::page;
 use crate::talk::{self, Open, Talk};
@@ -28,6 +31,7 @@ pub struct World {
     counts: Counts,
     rows: Vec<SockRow>,
     talk: Talk,
+    configuration: Configuration,
     /// `-a`: every transition is told as it happens.
     all: bool,
 }
@@ -42,6 +46,7 @@ impl World {
             counts: Counts::default(),
             rows: Vec::new(),
             talk: Talk::default(),
+            configuration: Configuration::default(),
             all: false,
         }
     }
@@ -97,6 +102,16 @@ impl World {
                 self.tell(at, told)
             }
             "asking" => self.tell(at, talk::asking(line)?),
+            "proxy" => {
+                self.configuration.proxies.push(config::proxy(line)?);
+                let configuration = Arc::new(self.configuration.clone());
+                self.tell(at, Input::Configured(Pid(7), configuration))
+            }
+            "doubt" => {
+                self.configuration.doubts.push(config::newer());
+                let configuration = Arc::new(self.configuration.clone());
+                self.tell(at, Input::Configured(Pid(7), configuration))
+            }
             name if name.starts_with(char::is_uppercase) => self.transition(line),
             other => Err(format!("no such verb: {other}")),
         }
@@ -299,6 +314,7 @@ impl World {
             _ => None,
         };
         let left = line.span("left")?;
+        let (retransmit, probe) = (line.span("retransmit")?, line.span("probe")?);
         self.rows.push(SockRow {
             cookie,
             timewait,
@@ -312,12 +328,15 @@ impl World {
             unread: line.number("unread", 0)?,
             unacked: line.number("unacked", 0)?,
             retransmits: line.number("retransmits", 0)?,
-            timer: match left {
-                Some(left) if timewait => Timer::Timewait(left),
-                Some(left) => Timer::Keepalive(left),
-                None => Timer::None,
+            timer: match (left, retransmit, probe) {
+                (Some(left), _, _) if timewait => Timer::Timewait(left),
+                (Some(left), _, _) => Timer::Keepalive(left),
+                (_, Some(left), _) => Timer::Retransmit(left),
+                (_, _, Some(left)) => Timer::Probe(left),
+                (None, None, None) => Timer::None,
             },
             quiet,
+            rto: line.span("rto")?,
         });
         Ok(())
     }
@@ -335,9 +354,13 @@ impl World {
             fds: !line.has("no-fds"),
             rows: std::mem::take(&mut self.rows),
             timewait_overflow: overflow.transpose().map_err(|_| "overflow wants a number")?,
-            fin_timeout: vec![(
+            limits: vec![(
                 netns,
-                line.span("fin_timeout")?.unwrap_or(Duration::from_secs(60)),
+                Limits {
+                    fin_timeout: Some(line.span("fin_timeout")?.unwrap_or(Duration::from_secs(60))),
+                    orphan_retries: Some(line.number("orphan_retries", 0)?),
+                    retries2: Some(line.number("retries2", 15)?),
+                },
             )],
         };
         self.tell(line.at, Input::Sweep(Box::new(sweep)))

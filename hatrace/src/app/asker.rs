@@ -1,6 +1,7 @@
 //! When HAProxy is asked: only while something lingers that has no name, one process at a time, never longer than a hundredth of the time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hatrace_core::Engine;
@@ -16,9 +17,9 @@ use tokio::sync::oneshot;
 use crate::cli::ApiOptions;
 use crate::clock;
 use crate::error::Problem;
-use crate::haproxy::{Answers, Names, Questions, Reach};
+use crate::haproxy::{Answers, Names, Questions, Reach, configured_by};
 use crate::port::Source;
-use crate::target::Proc;
+use crate::target::{Proc, haproxy_version};
 use crate::view::out::Words;
 
 mod settle;
@@ -176,6 +177,8 @@ impl Asker {
                 self.masters.insert(pid);
                 continue;
             }
+            let configuration = configured_by(&process, haproxy_version(&process)).configuration();
+            engine.handle(clock::now(), Input::Configured(pid, Arc::new(configuration)));
             if self.options.off {
                 let asking = Asking {
                     pid,

@@ -13,6 +13,7 @@ mod reach;
 mod round;
 
 pub use address::Address;
+pub use find::configured_by;
 pub use parse::Names;
 pub use reach::Reach;
 pub use round::{Answers, Questions};

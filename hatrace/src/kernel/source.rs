@@ -279,6 +279,7 @@ impl Traced {
             retransmits: 0,
             timer: hatrace_core::sock::Timer::None,
             quiet: None,
+            rto: None,
         })
     }
 

@@ -54,6 +54,7 @@ pub fn sock_row(diag: &DiagRow, owner: Option<(Pid, Fd)>, listeners: &Listeners,
         retransmits: diag.retransmits,
         timer: diag.timer,
         quiet: diag.quiet,
+        rto: diag.rto,
     }
 }
 

@@ -47,6 +47,8 @@ pub struct DiagRow {
     pub timer: Timer,
     /// From `tcp_info`.
     pub quiet: Option<Quiet>,
+    /// `tcpi_rto`.
+    pub rto: Option<Duration>,
 }
 
 /// What a datagram of answers ended with.
@@ -138,6 +140,7 @@ fn socket(body: &[u8]) -> Option<DiagRow> {
     // A timer that is due already is told as a negative number; the wheel fires up to an eighth late.
     let left = Duration::from_millis(u64::from(u32_at(body, 52)?.cast_signed().max(0).cast_unsigned()));
     let inode = u32_at(body, 68)?;
+    let info = body.get(MESSAGE..).and_then(tcp_info);
     Some(DiagRow {
         cookie: Cookie(cookie),
         timewait: timer == TIMEWAIT,
@@ -154,27 +157,35 @@ fn socket(body: &[u8]) -> Option<DiagRow> {
             4 => Timer::Probe(left),
             _ => Timer::None,
         },
-        quiet: body.get(MESSAGE..).and_then(quiet),
+        quiet: info.and_then(quiet),
+        // tcpi_rto at 8, in microseconds.
+        rto: info
+            .and_then(|info| u32_at(info, 8))
+            .map(|us| Duration::from_micros(u64::from(us))),
     })
 }
 
-/// The times in `tcp_info`, among the attributes. A request socket and a timewait have none.
-fn quiet(mut attributes: &[u8]) -> Option<Quiet> {
+/// `tcp_info`, among the attributes. A request socket and a timewait have none.
+fn tcp_info(mut attributes: &[u8]) -> Option<&[u8]> {
     while let (Some(length), Some(kind)) = (u16_at(attributes, 0), u16_at(attributes, 2)) {
         let length = usize::from(length);
         let value = attributes.get(4..length)?;
         if kind == INET_DIAG_INFO {
-            // tcpi_last_data_sent at 44, _last_ack_sent 48 (always 0), _last_data_recv 52, _last_ack_recv 56.
-            let ms = |at| u32_at(value, at).map(|ms| Duration::from_millis(u64::from(ms)));
-            return Some(Quiet {
-                data_sent: ms(44)?,
-                data_received: ms(52)?,
-                ack_received: ms(56)?,
-            });
+            return Some(value);
         }
         attributes = attributes.get(length.next_multiple_of(4).max(4)..)?;
     }
     None
+}
+
+/// Its times: tcpi_last_data_sent at 44, _last_ack_sent 48 (always 0), _last_data_recv 52, _last_ack_recv 56.
+fn quiet(info: &[u8]) -> Option<Quiet> {
+    let ms = |at| u32_at(info, at).map(|ms| Duration::from_millis(u64::from(ms)));
+    Some(Quiet {
+        data_sent: ms(44)?,
+        data_received: ms(52)?,
+        ack_received: ms(56)?,
+    })
 }
 
 #[cfg(test)]

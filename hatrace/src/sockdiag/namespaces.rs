@@ -96,7 +96,7 @@ impl Namespaces {
                 fds,
                 rows: Vec::new(),
                 timewait_overflow: None,
-                fin_timeout: Vec::new(),
+                limits: Vec::new(),
             },
             rows: Vec::new(),
             failures: Vec::new(),
@@ -113,9 +113,7 @@ impl Namespaces {
             if let Some(more) = socket.timewait_overflow() {
                 sweep.timewait_overflow = Some(sweep.timewait_overflow.unwrap_or(0) + more);
             }
-            sweep
-                .fin_timeout
-                .extend(socket.fin_timeout().map(|timeout| (*netns, timeout)));
+            sweep.limits.push((*netns, socket.limits()));
         }
         looked.sweep.took = clock::now().since(now);
         looked

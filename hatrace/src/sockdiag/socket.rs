@@ -3,9 +3,11 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use hatrace_core::ids::{Netns, Pid};
+use hatrace_core::input::Limits;
 use hatrace_core::tcp::StateSet;
 
 use super::message::{DiagRow, More, answers, request};
@@ -150,15 +152,25 @@ impl NetnsSocket {
         sockstat(&self.proc_net("sockstat")?, "tw")
     }
 
-    /// `net.ipv4.tcp_fin_timeout` of this namespace. `/proc/sys/net` shows the reader's own, so a foreign one is read from inside.
+    /// The settings of this namespace. `/proc/sys/net` shows the reader's own, so foreign ones are read from inside.
     #[must_use]
-    pub fn fin_timeout(&self) -> Option<Duration> {
-        let read = || std::fs::read_to_string("/proc/sys/net/ipv4/tcp_fin_timeout");
-        let text = match &self.foreign {
-            Some(path) => within(path, read).ok()?,
-            None => read().ok()?,
-        };
-        text.trim().parse().ok().map(Duration::from_secs)
+    pub fn limits(&self) -> Limits {
+        match &self.foreign {
+            Some(path) => within(path, || Ok(read_limits())).unwrap_or_default(),
+            None => read_limits(),
+        }
+    }
+}
+
+fn read_limits() -> Limits {
+    fn setting<T: FromStr>(name: &str) -> Option<T> {
+        let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok()?;
+        text.trim().parse().ok()
+    }
+    Limits {
+        fin_timeout: setting("tcp_fin_timeout").map(Duration::from_secs),
+        orphan_retries: setting("tcp_orphan_retries"),
+        retries2: setting("tcp_retries2"),
     }
 }
 
@@ -208,6 +220,6 @@ mod tests {
             rows.iter().any(|row| row.endpoints.local == local),
             "{local} is missing"
         );
-        assert!(socket.fin_timeout().is_some());
+        assert!(socket.limits().fin_timeout.is_some());
     }
 }

@@ -1,85 +1,75 @@
-//! Which clock will end a lingering socket, as far as it is known.
+//! The clock that will end a lingering socket, in words.
 
-use std::time::Duration;
+use hatrace_core::clock::{Clock, ClockSource};
 
-use hatrace_core::snapshot::Lingering;
-use hatrace_core::sock::Holder;
-use hatrace_core::tcp::TcpState;
+use super::units;
 
-/// A clock that will end a socket, or that is not known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Clock {
-    /// Its name: a sysctl's. `None`: no kernel timer runs, and HAProxy's timeouts are not read.
-    pub name: Option<&'static str>,
-    /// Who runs it.
-    pub source: Option<&'static str>,
-    /// What is left of it, where that is known.
-    pub fires_in: Option<Duration>,
-}
-
-/// The clock of a lingering socket.
-///
-/// Where the sweep saw a timer, that is it. Otherwise the state tells which of the kernel's limits applies:
-/// an unacknowledged FIN is retransmitted until one is reached, with a lower limit once HAProxy has closed the fd.
-/// A held FIN_WAIT2 or CLOSE_WAIT has none in the kernel.
+/// In one word, for a column: `client-fin:27.1s(haproxy.cfg:12)`, `tcp_fin_timeout:57.7s`, `tcp_orphan_retries:?`, `none`, `?`.
 #[must_use]
-pub fn of(row: &Lingering) -> Clock {
-    let kernel = |name, fires_in| Clock {
-        name: Some(name),
-        source: Some("kernel"),
-        fires_in,
+pub fn cell(clock: &Clock) -> String {
+    let Some(name) = clock.name.name() else {
+        return "?".to_owned();
     };
-    if let Some(timer) = row.kernel_timer {
-        return kernel(timer.name, Some(timer.left));
+    let mut cell = name.trim_start_matches("timeout ").replace(' ', "-");
+    if clock.ends() {
+        cell.push(':');
+        cell.push_str(&clock.fires_in.map_or_else(|| "?".to_owned(), units::cell));
     }
-    let unacknowledged = matches!(
-        row.state,
-        TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck
-    );
-    match row.holder {
-        Holder::Timewait | Holder::Orphaned if row.state == TcpState::FinWait2 => {
-            kernel("tcp_fin_timeout", None)
-        }
-        Holder::Orphaned if unacknowledged => kernel("tcp_orphan_retries", None),
-        Holder::Held if unacknowledged => kernel("tcp_retries2", None),
-        Holder::Held if row.state == TcpState::SynSent => kernel("tcp_syn_retries", None),
-        _ => Clock::default(),
+    if let ClockSource::Line(place) = &clock.source {
+        cell.push_str(&format!("({place})"));
     }
+    cell
 }
 
-/// In one word, for a column: `tcp_fin_timeout:57.7s`, `tcp_orphan_retries:?`, `none`.
+/// In a sentence: `timeout client-fin (haproxy.cfg:12) in 27.1 s`. `None` where nothing is known.
 #[must_use]
-pub fn cell(row: &Lingering) -> String {
-    let clock = of(row);
-    match (clock.name, clock.fires_in) {
-        (None, _) => "none".to_owned(),
-        (Some(name), None) => format!("{name}:?"),
-        (Some(name), Some(left)) => format!("{name}:{}", super::units::cell(left)),
+pub fn words(clock: &Clock) -> Option<String> {
+    let mut words = match clock.name.name()? {
+        "none" => "no clock".to_owned(),
+        name => name.to_owned(),
+    };
+    if let ClockSource::Line(place) = &clock.source {
+        words.push_str(&format!(" ({place})"));
     }
+    if let Some(left) = clock.fires_in {
+        words.push_str(&format!(" in {}", units::words(left)));
+    }
+    if !clock.certain {
+        words.push_str(" probably");
+    }
+    Some(words)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use hatrace_core::clock::ClockName;
+    use hatrace_core::config::{Place, TimeoutKind};
+
     use super::*;
-    use crate::view::sample;
 
     #[test]
-    fn the_state_tells_which_limit_applies() {
-        let cell_of = |state, holder| {
-            let mut row = sample::row(1, state, holder);
-            row.kernel_timer = None;
-            cell(&row)
+    fn clocks_in_words_and_in_one() {
+        let fin = Clock {
+            name: ClockName::Timeout(TimeoutKind::ClientFin),
+            source: ClockSource::Line(Place {
+                file: "haproxy.cfg".into(),
+                line: 12,
+            }),
+            fires_in: Some(Duration::from_millis(27_100)),
+            length: Some(Duration::from_secs(30)),
+            certain: true,
         };
-        use Holder::{Held, Orphaned, Timewait, Unaccepted};
-        use TcpState::{CloseWait, Closing, FinWait1, FinWait2, LastAck, SynSent};
-        assert_eq!(cell_of(FinWait2, Held), "none");
-        assert_eq!(cell_of(CloseWait, Held), "none");
-        assert_eq!(cell_of(CloseWait, Unaccepted), "none");
-        assert_eq!(cell_of(FinWait2, Orphaned), "tcp_fin_timeout:?");
-        assert_eq!(cell_of(FinWait2, Timewait), "tcp_fin_timeout:?");
-        assert_eq!(cell_of(LastAck, Orphaned), "tcp_orphan_retries:?");
-        assert_eq!(cell_of(FinWait1, Held), "tcp_retries2:?");
-        assert_eq!(cell_of(Closing, Held), "tcp_retries2:?");
-        assert_eq!(cell_of(SynSent, Held), "tcp_syn_retries:?");
+        assert_eq!(cell(&fin), "client-fin:27.1s(haproxy.cfg:12)");
+        assert_eq!(
+            words(&fin).as_deref(),
+            Some("timeout client-fin (haproxy.cfg:12) in 27.1s")
+        );
+        let kernel = Clock::kernel(ClockName::OrphanRetries, None);
+        assert_eq!(cell(&kernel), "tcp_orphan_retries:?");
+        assert_eq!(cell(&Clock::never()), "none");
+        assert_eq!(cell(&Clock::default()), "?");
+        assert_eq!(words(&Clock::default()), None);
     }
 }

@@ -1,14 +1,14 @@
 //! JSON, schema 1: one object for a whole view, or one a line for the stream.
 //!
 //! Keys are never renamed and never left out; what is not known is `null`. What later versions will tell has its
-//! key already: `culprits` is empty. `clock` of a socket that HAProxy holds and no kernel timer runs on has `null` for
-//! everything, because HAProxy's timeouts are not read. `session` is `null` where none is known, and where its pointer is
+//! key already: `culprits` is empty. `clock` has `null` for its name where HAProxy holds the socket and could not be asked. `session` is `null` where none is known, and where its pointer is
 //! another connection's by now; `without_session` says which.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hatrace_core::clock::{Clock, ClockSource};
 use hatrace_core::event::{Event, Next};
 use hatrace_core::input::{ProcessChange, Transition};
 use hatrace_core::naming::{Asking, Tie, Without};
@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::page::Page;
-use super::{clock, units, words};
+use super::{units, words};
 use crate::port::{Context, Mode};
 
 /// The schema's version.
@@ -148,18 +148,31 @@ struct Row<'a> {
     retransmits: u32,
     first_fin: &'static str,
     adopted: bool,
-    clock: Clock,
+    clock: ClockRow,
 }
 
 #[derive(Serialize)]
-struct Clock {
+struct ClockRow {
     name: Option<&'static str>,
-    source: Option<&'static str>,
+    source: Option<String>,
     fires_in_s: Option<f64>,
+    length_s: Option<f64>,
+    certain: bool,
+}
+
+impl ClockRow {
+    fn of(clock: &Clock) -> Self {
+        Self {
+            name: clock.name.name(),
+            source: (clock.source != ClockSource::Unknown).then(|| clock.source.to_string()),
+            fires_in_s: clock.fires_in.map(units::seconds),
+            length_s: clock.length.map(units::seconds),
+            certain: clock.certain,
+        }
+    }
 }
 
 fn lingering(row: &Lingering) -> Row<'_> {
-    let clock = clock::of(row);
     let naming = &row.naming;
     let shown = naming
         .session
@@ -193,11 +206,7 @@ fn lingering(row: &Lingering) -> Row<'_> {
         retransmits: row.retransmits,
         first_fin: row.first_fin.name(),
         adopted: row.adopted,
-        clock: Clock {
-            name: clock.name,
-            source: clock.source,
-            fires_in_s: clock.fires_in.map(units::seconds),
-        },
+        clock: ClockRow::of(&row.clock),
     }
 }
 

@@ -53,7 +53,7 @@ pub fn table<'a>(rows: impl IntoIterator<Item = &'a Lingering>) -> Table {
             Cell::known(row.unacked),
             Cell::new(row.retransmits),
             Cell::new(row.first_fin.name()),
-            Cell::new(clock::cell(row)),
+            Cell::new(clock::cell(&row.clock)),
         ]);
     }
     table

@@ -5,12 +5,14 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hatrace_core::clock::{Clock, ClockName, ClockSource};
+use hatrace_core::config::{Place, TimeoutKind};
 use hatrace_core::ids::{Cookie, Fd, Netns, Pid, SessionPtr};
 use hatrace_core::life::FirstFin;
 use hatrace_core::naming::{Asking, Facts, Naming, Pair, Session, Tie, Without};
-use hatrace_core::snapshot::{Bucket, Dwell, KernelTimer, Lingering, Notice, Percentiles, Snapshot, Totals};
+use hatrace_core::snapshot::{Bucket, Dwell, Lingering, Notice, Percentiles, Snapshot, Totals};
 use hatrace_core::sock::{BySide, Endpoints, Holder, Side};
-use hatrace_core::stream::{Access, StreamEnd, Streamless};
+use hatrace_core::stream::{Access, Expiry, StreamEnd, Streamless};
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::{Age, AgeBound, Mono};
 
@@ -55,7 +57,7 @@ pub(crate) fn row(cookie: u64, state: TcpState, holder: Holder) -> Lingering {
         retransmits: 0,
         first_fin: FirstFin::Haproxy,
         adopted: false,
-        kernel_timer: None,
+        clock: Clock::default(),
         naming: Naming::default(),
     }
 }
@@ -72,6 +74,10 @@ pub(crate) fn named() -> Lingering {
         called: None,
         age: Some(Duration::from_secs(724)),
         identity: Some((9, "20/Nov/2026:09:31:55.252730".to_owned())),
+        front: StreamEnd::default(),
+        back: StreamEnd::default(),
+        connect_expires: Expiry::Unknown,
+        asked: Mono::default(),
         streams: vec![ptr],
     };
     row.naming = Naming {
@@ -89,6 +95,17 @@ pub(crate) fn named() -> Lingering {
             side: Side::Server,
             state: TcpState::CloseWait,
         }),
+        idle_expires: None,
+    };
+    row.clock = Clock {
+        name: ClockName::Timeout(TimeoutKind::ClientFin),
+        source: ClockSource::Line(Place {
+            file: Arc::from("haproxy.cfg"),
+            line: 12,
+        }),
+        fires_in: Some(ms(27_100)),
+        length: Some(Duration::from_secs(30)),
+        certain: true,
     };
     row
 }
@@ -124,10 +141,7 @@ fn rows() -> Vec<Lingering> {
         "192.0.2.1:443".parse().unwrap(),
         "10.0.0.8:40000".parse().unwrap(),
     ));
-    timewait.kernel_timer = Some(KernelTimer {
-        name: "tcp_fin_timeout",
-        left: ms(57_700),
-    });
+    timewait.clock = Clock::kernel(ClockName::FinTimeout, Some(ms(57_700)));
     let mut unseen = row(0x2e, TcpState::CloseWait, Holder::Unaccepted);
     unseen.side = Side::Unknown;
     unseen.age = exact(ms(1500));

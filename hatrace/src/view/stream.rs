@@ -209,8 +209,8 @@ fn notes(row: &Lingering, context: &Context, left: Option<Option<String>>) -> Ve
     if has_left && row.end_polled {
         notes.push(format!("end polled ±{}", units::round(context.sweep_interval)));
     }
-    if let (false, Some(timer)) = (has_left, row.kernel_timer) {
-        notes.push(format!("{} in {}", timer.name, units::words(timer.left)));
+    if !has_left {
+        notes.extend(super::clock::words(&row.clock));
     }
     if row.unread.is_some_and(|bytes| bytes > 0) {
         notes.push(format!("{} B unread", row.unread.unwrap_or(0)));
@@ -276,7 +276,7 @@ mod tests {
                     at: after(6757),
                     row: boxed(0),
                 },
-                "09:44:06.757 client  FIN_WAIT2   .. still         12m04s 192.0.2.1:443         10.0.0.7:51234        fe_http>srv2      0x55e4635ad1b0 held by 5108 fd 17, pair CLOSE_WAIT\n",
+                "09:44:06.757 client  FIN_WAIT2   .. still         12m04s 192.0.2.1:443         10.0.0.7:51234        fe_http>srv2      0x55e4635ad1b0 held by 5108 fd 17, timeout client-fin (haproxy.cfg:12) in 27.1s, pair CLOSE_WAIT\n",
             ),
             (
                 Event::Lingers {

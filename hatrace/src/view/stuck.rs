@@ -97,11 +97,11 @@ mod tests {
         let written = text(|out| write(out, &sample::snapshot(), &sample::context(), &Page::default()));
         let expected = "\
 \x20        AGE SIDE    STATE      HOLDER     LOCAL           PEER             PID FD PROXY   SERVER SESSION             PAIR       UNREAD UNACKED RETR FIRST-FIN CLOCK
-      12m04s client  FIN_WAIT2  held       192.0.2.1:443   10.0.0.7:51234  5108 17 fe_http srv2   0x55e4635ad1b0      CLOSE_WAIT      0       0    0 haproxy   none
-2m04s..5m10s server  CLOSE_WAIT held       127.0.0.1:37956 127.0.0.2:29001 5108 18 -       -      unsure              -              12       0    0 peer      none
-       12.0s client  FIN_WAIT2  held       192.0.2.1:443   10.0.0.7:51234  5108 19 fe_http -      draining            -               0       0    0 haproxy   none
+      12m04s client  FIN_WAIT2  held       192.0.2.1:443   10.0.0.7:51234  5108 17 fe_http srv2   0x55e4635ad1b0      CLOSE_WAIT      0       0    0 haproxy   client-fin:27.1s(haproxy.cfg:12)
+2m04s..5m10s server  CLOSE_WAIT held       127.0.0.1:37956 127.0.0.2:29001 5108 18 -       -      unsure              -              12       0    0 peer      ?
+       12.0s client  FIN_WAIT2  held       192.0.2.1:443   10.0.0.7:51234  5108 19 fe_http -      draining            -               0       0    0 haproxy   ?
       ~2.30s client  FIN_WAIT2  timewait   192.0.2.1:443   10.0.0.8:40000  5108  - -       -      closed-before-asked -               0       0    0 haproxy   tcp_fin_timeout:57.7s
-       1.50s unknown CLOSE_WAIT unaccepted -               -                  -  - -       -      accept-queue        -               -       -    0 peer      none
+       1.50s unknown CLOSE_WAIT unaccepted -               -                  -  - -       -      accept-queue        -               -       -    0 peer      ?
 5 linger for 1s or more: 2 FIN_WAIT2 held client, 1 FIN_WAIT2 timewait client, 1 CLOSE_WAIT held server, 1 CLOSE_WAIT unaccepted unknown; the oldest 12m 04s
   FIN_WAIT2 held: HAProxy's FIN is acknowledged, the peer has not sent its own; HAProxy has the fd open, so no kernel timer runs and its own timeouts govern
   FIN_WAIT2 timewait: HAProxy has closed, the peer has not sent its FIN; the kernel ends it by tcp_fin_timeout

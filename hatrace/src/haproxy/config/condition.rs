@@ -34,7 +34,11 @@ pub fn decide(text: &str, facts: &Facts<'_>) -> Truth {
         return Some(false);
     }
     let truth = parser.any();
-    if parser.rest.trim().is_empty() { truth } else { None }
+    if parser.rest.trim().is_empty() {
+        truth
+    } else {
+        None
+    }
 }
 
 struct Parser<'a> {
@@ -155,9 +159,7 @@ fn compare(one: &str, other: &str) -> Ordering {
 fn numbers(version: &str) -> [u64; 4] {
     let version = version.trim().trim_start_matches('v');
     let digits = |text: &str| -> u64 {
-        let end = text
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len());
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         text.get(..end).and_then(|text| text.parse().ok()).unwrap_or(0)
     };
     let (release, dev) = match version.split_once("-dev") {

@@ -70,7 +70,12 @@ fn folder(place: &Path, name: &str) -> Vec<File> {
     names.sort();
     names
         .iter()
-        .map(|file| one(&place.join(file), format!("{}/{file}", name.trim_end_matches('/'))))
+        .map(|file| {
+            one(
+                &place.join(file),
+                format!("{}/{file}", name.trim_end_matches('/')),
+            )
+        })
         .collect()
 }
 

@@ -112,7 +112,9 @@ impl<'a> Reader<'a> {
                 blocks.push(Block { now, taken: now });
             }
             ".elif" => {
-                let Some(block) = blocks.last().copied() else { return };
+                let Some(block) = blocks.last().copied() else {
+                    return;
+                };
                 let open = not(block.taken);
                 let mut truth = open;
                 if open != Some(false) {
@@ -169,8 +171,7 @@ impl<'a> Reader<'a> {
             ["global", ..] => self.global = true,
             [first, ..] if super::sections::is_section(first) => self.global = false,
             ["setenv", name, value, ..] if self.global => {
-                self.environment
-                    .insert((*name).to_owned(), (*value).to_owned());
+                self.environment.insert((*name).to_owned(), (*value).to_owned());
             }
             ["presetenv", name, value, ..] if self.global => {
                 self.environment
@@ -216,7 +217,10 @@ mod tests {
     #[test]
     fn a_condition_that_nobody_can_decide_makes_doubtful_lines() {
         let text = ".if feature(X)\na\n.elif defined(NO)\nb\n.elif 1\nc\n.else\nd\n.endif\ne";
-        assert_eq!(read(text), (vec![(2, false), (6, false), (8, false), (10, true)], 1));
+        assert_eq!(
+            read(text),
+            (vec![(2, false), (6, false), (8, false), (10, true)], 1)
+        );
     }
 
     #[test]
@@ -230,7 +234,10 @@ mod tests {
 
     #[test]
     fn torn_blocks_and_quotes_are_lived_with() {
-        assert_eq!(read(".endif\n.else\n.elif 1\na\n.if 0\nb \"\n").0, vec![(4, true)]);
+        assert_eq!(
+            read(".endif\n.else\n.elif 1\na\n.if 0\nb \"\n").0,
+            vec![(4, true)]
+        );
         assert_eq!(read("b \"\nc").1, 1);
     }
 }

@@ -105,7 +105,13 @@ impl Builder {
             }
             Section::Proxy => {
                 if let Some(proxy) = self.found.proxies.last_mut() {
-                    setting(proxy, &mut self.server_defaults, &words, line, &mut self.found.doubts);
+                    setting(
+                        proxy,
+                        &mut self.server_defaults,
+                        &words,
+                        line,
+                        &mut self.found.doubts,
+                    );
                 }
             }
             Section::Other => {}
@@ -130,7 +136,10 @@ impl Builder {
                         (inherit(template, ProxyKind::Listen, name, &line.place), *servers)
                     }
                     // Without `from` it begins with nothing: it takes nothing over from the one before.
-                    None => (blank(ProxyKind::Listen, name, &line.place), ServerDefaults::default()),
+                    None => (
+                        blank(ProxyKind::Listen, name, &line.place),
+                        ServerDefaults::default(),
+                    ),
                 };
                 self.defaults.push(made);
                 return;
@@ -237,9 +246,9 @@ fn inherit(template: &Proxy, kind: ProxyKind, name: &str, place: &Place) -> Prox
         ..template.clone()
     };
     proxy.mode.inherited = true;
-    proxy
-        .timeouts
-        .retain(|timeout, _| timeout.of_frontend() && kind.accepts() || timeout.of_backend() && kind.connects());
+    proxy.timeouts.retain(|timeout, _| {
+        timeout.of_frontend() && kind.accepts() || timeout.of_backend() && kind.connects()
+    });
     for timeout in proxy.timeouts.values_mut() {
         timeout.inherited = true;
     }
@@ -295,7 +304,7 @@ fn setting(
         ["source", ..] => proxy.source = Some(line.place.clone()),
         ["bind", address, options @ ..] => proxy.binds.push(Bind {
             place: line.place.clone(),
-            address: (*address).to_owned(),
+            addresses: address.split(',').filter_map(values::address).collect(),
             tcp_ut: after(options, "tcp-ut").and_then(values::time),
         }),
         ["default-server", options @ ..] => {
@@ -312,9 +321,10 @@ fn setting(
             tcp_ut: after(options, "tcp-ut").and_then(values::time).or(servers.tcp_ut),
             source: options.contains(&"source"),
         }),
-        ["http-request" | "http-response" | "tcp-request" | "tcp-response" | "http-after-response", rule @ ..]
-            if rule.contains(&"set-timeout") =>
-        {
+        [
+            "http-request" | "http-response" | "tcp-request" | "tcp-response" | "http-after-response",
+            rule @ ..,
+        ] if rule.contains(&"set-timeout") => {
             proxy.set_timeouts.push(line.place.clone());
         }
         _ => {}

@@ -105,16 +105,24 @@ fn defaults_inherit_by_name_and_the_last_one_counts_for_who_names_none() {
     assert_eq!(tls.mode.value, ProxyMode::Tcp);
     assert!(!tls.has("abortonclose"));
     let fin = tls.timeout(TimeoutKind::ClientFin).unwrap();
-    assert_eq!((fin.value, fin.inherited), (Limit::After(Duration::from_secs(30)), true));
+    assert_eq!(
+        (fin.value, fin.inherited),
+        (Limit::After(Duration::from_secs(30)), true)
+    );
     assert_eq!(
         tls.timeout(TimeoutKind::Connect).unwrap().value,
         Limit::After(Duration::from_secs(5))
     );
     assert_eq!(tls.maxconn.as_ref().unwrap().value, 900);
-    let [s1, s2] = tls.servers.as_slice() else { panic!() };
+    let [s1, s2] = tls.servers.as_slice() else {
+        panic!()
+    };
     assert_eq!((s1.maxconn, s1.tcp_ut), (Some(50), Some(Duration::from_secs(30))));
     assert_eq!((s2.maxconn, s2.source), (Some(7), true));
-    assert_eq!(&*site.server_at("10.0.0.8:443".parse().unwrap()).unwrap().1.name, "s2");
+    assert_eq!(
+        &*site.server_at("10.0.0.8:443".parse().unwrap()).unwrap().1.name,
+        "s2"
+    );
 }
 
 #[test]
@@ -149,7 +157,11 @@ fn several_files_and_folders_are_one_configuration() {
     write("conf.d/.hidden.cfg", "frontend no\n");
     write("conf.d/note.txt", "frontend no\n");
     write("other/z.cfg", "frontend three\n");
-    let found = whose(folder.path(), &["a.cfg", "conf.d", "other/z.cfg", "gone.cfg", "/dev/stdin"]).configuration();
+    let found = whose(
+        folder.path(),
+        &["a.cfg", "conf.d", "other/z.cfg", "gone.cfg", "/dev/stdin"],
+    )
+    .configuration();
     let places: Vec<String> = found
         .proxies
         .iter()

@@ -99,7 +99,11 @@ mod tests {
             ("/run/app.sock", None),
             ("10.0.0.7", None),
         ] {
-            assert_eq!(address(text), expected.map(|text| text.parse().unwrap()), "{text}");
+            assert_eq!(
+                address(text),
+                expected.map(|text| text.parse().unwrap()),
+                "{text}"
+            );
         }
     }
 }

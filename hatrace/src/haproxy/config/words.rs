@@ -161,7 +161,10 @@ mod tests {
             (r#"a "b c" 'd $PORT' e\"f"#, vec!["a", "b c", "d $PORT", "e\"f"]),
             (r#"bind ":${PORT}""#, vec!["bind", ":8080"]),
             (r#"bind ":$PORT" $PORT"#, vec!["bind", ":8080", "$PORT"]),
-            (r#"x "${NONE-7}" "${PORT-7}" "${NONE}""#, vec!["x", "7", "8080", ""]),
+            (
+                r#"x "${NONE-7}" "${PORT-7}" "${NONE}""#,
+                vec!["x", "7", "8080", ""],
+            ),
             (r#"x "${LIST[*]}" y"#, vec!["x", "one", "two", "y"]),
             (r"x a\tb \x41 \x4", vec!["x", "a\tb", "A", r"\x4"]),
             (r#"x "a#b" ''"#, vec!["x", "a#b", ""]),
@@ -174,7 +177,13 @@ mod tests {
 
     #[test]
     fn what_haproxy_refuses() {
-        for line in [r#"x "a"#, "x 'a", r#"x "${PORT""#, r#"x "$ ""#, r#"x "${LIST[1]}""#] {
+        for line in [
+            r#"x "a"#,
+            "x 'a",
+            r#"x "${PORT""#,
+            r#"x "$ ""#,
+            r#"x "${LIST[1]}""#,
+        ] {
             assert!(read(line).is_err(), "{line}");
         }
     }

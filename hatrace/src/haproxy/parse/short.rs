@@ -33,6 +33,7 @@ pub fn stream(line: &str, names: &mut Names) -> Option<Stream> {
         age: value(rest, "age").and_then(duration),
         front,
         back,
+        connect_expires: value(rest, "c_exp").map_or(Expiry::Unknown, |text| expiry(Some(text))),
     })
 }
 

@@ -85,12 +85,12 @@ fn values_are_the_snapshot_s() {
             "proxy": null, "server": null, "pid": 5108, "fd": 18, "session": null, "session_state": null, "session_facts": null,
             "without_session": "unsure", "pair": null,
             "unread_bytes": 12, "unacked_bytes": 0, "retransmits": 0, "first_fin": "peer", "adopted": true,
-            "clock": { "name": null, "source": null, "fires_in_s": null },
+            "clock": { "name": null, "source": null, "fires_in_s": null, "length_s": null, "certain": false },
         })
     );
     assert_eq!(
         all["lingering"][3]["clock"],
-        json!({ "name": "tcp_fin_timeout", "source": "kernel", "fires_in_s": 57.7 })
+        json!({ "name": "tcp_fin_timeout", "source": "kernel", "fires_in_s": 57.7, "length_s": null, "certain": true })
     );
     assert_eq!(all["lingering"][3]["end"], "polled");
     let named = &all["lingering"][0];

@@ -39,8 +39,8 @@ CLOSE_WAIT, server side: 1 ended, 0 open; p50 2.00ms, p90 2.00ms, p99 2.00ms, ma
 
 Lingering now: 5; the 2 oldest (-n all lists all):
          AGE SIDE   STATE      HOLDER LOCAL           PEER             PID FD PROXY   SERVER SESSION        PAIR       UNREAD UNACKED RETR FIRST-FIN CLOCK
-      12m04s client FIN_WAIT2  held   192.0.2.1:443   10.0.0.7:51234  5108 17 fe_http srv2   0x55e4635ad1b0 CLOSE_WAIT      0       0    0 haproxy   none
-2m04s..5m10s server CLOSE_WAIT held   127.0.0.1:37956 127.0.0.2:29001 5108 18 -       -      unsure         -              12       0    0 peer      none
+      12m04s client FIN_WAIT2  held   192.0.2.1:443   10.0.0.7:51234  5108 17 fe_http srv2   0x55e4635ad1b0 CLOSE_WAIT      0       0    0 haproxy   client-fin:27.1s(haproxy.cfg:12)
+2m04s..5m10s server CLOSE_WAIT held   127.0.0.1:37956 127.0.0.2:29001 5108 18 -       -      unsure         -              12       0    0 peer      ?
 
 What they wait for, by peer:
 WAITS FOR                         PEER            PROXY/SERVER SIDE   OPEN SHARE       OLDEST STATES

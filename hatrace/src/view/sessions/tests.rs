@@ -39,6 +39,7 @@ fn session(ptr: u64, age: u64, closing: bool) -> SessionRow {
     SessionRow {
         pid: Pid(5108),
         stream: Stream {
+            connect_expires: Expiry::Unknown,
             ptr: SessionPtr(ptr),
             source: Some("10.0.0.7:51234".parse().unwrap()),
             frontend: Some(Arc::from("fe_http")),
