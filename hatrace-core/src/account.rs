@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::Engine;
+use crate::ledger::Entry;
 use crate::naming::Without;
 use crate::snapshot::{Lingering, Snapshot, Totals};
 use crate::sock::BySide;
@@ -43,8 +44,10 @@ impl Engine {
         }
         let mut without_session: Vec<_> = reasons.into_iter().collect();
         without_session.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let findings = self.findings(at, &lingering, self.settings.by);
         Snapshot {
             at,
+            findings,
             watched: at.since(self.start),
             totals: Totals {
                 with_session,
@@ -59,6 +62,17 @@ impl Engine {
             notices: self.gaps.notices(&self.counts),
             ended_processes: self.ended_processes.clone(),
         }
+    }
+
+    /// How many sockets linger at `at`: what a progress bar needs of a snapshot.
+    #[must_use]
+    pub fn lingering(&self, at: Mono) -> usize {
+        self.entries
+            .values()
+            .filter(|entry| !entry.absent)
+            .filter_map(Entry::current)
+            .filter(|step| step.state.lingers() && at.since(step.at.latest()) >= self.settings.min)
+            .count()
     }
 
     /// It has lasted for the minimum, or may have.

@@ -14,13 +14,17 @@ use crate::input::{Counts, Input, Limits, ProcessChange};
 use crate::ledger::{Entry, Seen, Witness};
 use crate::life::{EndedLife, Ending, Life};
 use crate::names::Names;
+use crate::onsets::Onsets;
 use crate::services::{Answer, Figures};
 use crate::sock::Timer;
+use crate::survey::Surveys;
 use crate::tcp::TcpState;
 use crate::telling::spans;
 use crate::time::{Mono, Since};
 use crate::timewaits::Timewaits;
+use crate::tolls::Tolls;
 use crate::transitions::Transitions;
+use crate::verdicts::By;
 
 /// How the engine is to work.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +37,8 @@ pub struct Settings {
     pub polled: bool,
     /// The kernel half tells when a timewait ends ([`Input::TimewaitEnded`]); if not, the next sweep does.
     pub exact_timewaits: bool,
+    /// By what findings are grouped.
+    pub by: By,
     /// HAProxy's sessions are wanted themselves, not just as names of what lingers.
     pub sessions: bool,
 }
@@ -72,6 +78,9 @@ pub struct Engine {
     pub(crate) answers: BTreeMap<Pid, Answer>,
     pub(crate) figures: Figures,
     transitions: Transitions,
+    pub(crate) tolls: Tolls,
+    pub(crate) onsets: Onsets,
+    pub(crate) surveys: Surveys,
     pub(crate) events: Vec<Event>,
     pub(crate) checked: Mono,
 }
@@ -105,6 +114,9 @@ impl Engine {
             answers: BTreeMap::new(),
             figures: Figures::default(),
             transitions: Transitions::default(),
+            tolls: Tolls::default(),
+            onsets: Onsets::default(),
+            surveys: Surveys::default(),
             events: Vec::new(),
             checked: start,
         }
@@ -129,6 +141,7 @@ impl Engine {
             Input::Sweep(sweep) => self.sweep(at, &sweep),
             Input::Process(change) => self.process(at, change),
             Input::Told(told) => self.told(at, *told),
+            Input::Survey(survey) => self.surveys.take(at, *survey),
             Input::Asking(asking) => self.asking(asking),
             Input::Configured(pid, configuration) => {
                 self.configured.insert(pid, configuration);
@@ -272,6 +285,7 @@ impl Engine {
             timer: Timer::None,
             rto: None,
             quiet: None,
+            still_since: ended.at,
             orphaned: ended.dead,
             unaccepted: ended.unaccepted,
         }

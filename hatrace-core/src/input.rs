@@ -9,6 +9,7 @@ use crate::life::{EndedLife, Life};
 use crate::naming::Asking;
 use crate::sock::{BySide, Endpoints, Side, SockRow};
 use crate::stream::Told;
+use crate::survey::Survey;
 use crate::tcp::{StateSet, TcpState};
 use crate::time::Mono;
 
@@ -39,6 +40,8 @@ pub enum Input {
     Told(Box<Told>),
     /// How the asking of a process goes: totals, the last word counts.
     Asking(Asking),
+    /// A look at everything HAProxy has open.
+    Survey(Box<Survey>),
     /// What a process was configured with.
     Configured(Pid, Arc<Configuration>),
     /// Something was not seen.

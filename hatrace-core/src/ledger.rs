@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::ids::{Fd, Netns, Pid};
 use crate::life::{FirstFin, Life, Step};
 use crate::naming::Naming;
-use crate::snapshot::Lingering;
+use crate::snapshot::{Lingering, Look};
 use crate::sock::{Claim, Endpoints, Holder, Quiet, SockRow, Timer};
 use crate::tcp::{StateSet, TcpState};
 use crate::time::{Mono, Since};
@@ -33,6 +33,8 @@ pub struct Seen {
     pub rto: Option<std::time::Duration>,
     /// How long ago it last moved.
     pub quiet: Option<Quiet>,
+    /// Since when its queues have been as they are, at the latest.
+    pub still_since: Mono,
     /// Closed by its owner.
     pub orphaned: bool,
     /// Never accepted.
@@ -40,6 +42,18 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Nothing was read or taken between an earlier look and this one.
+    #[must_use]
+    pub const fn after(mut self, before: Option<&Self>) -> Self {
+        if let Some(before) = before
+            && before.unread == self.unread
+            && before.unacked == self.unacked
+        {
+            self.still_since = before.still_since;
+        }
+        self
+    }
+
     /// From a row; `fds`: whether rows that somebody has open say so.
     #[must_use]
     pub fn from_row(row: &SockRow, at: Mono, fds: bool) -> Self {
@@ -66,6 +80,7 @@ impl Seen {
             timer: row.timer,
             rto: row.rto,
             quiet: row.quiet,
+            still_since: at,
             orphaned,
             unaccepted: nobodys
                 && matches!(row.state, TcpState::CloseWait | TcpState::Established)
@@ -266,8 +281,22 @@ impl Entry {
             first_fin: self.first_fin(),
             adopted: self.life.adopted,
             clock: Clock::default(),
+            held_for: self.held_for(step, now),
+            look: seen.map(|seen| Look {
+                at: seen.at,
+                timer: seen.timer,
+                quiet: seen.quiet,
+                still_since: seen.still_since,
+            }),
             naming: Naming::default(),
         }
+    }
+
+    /// How long HAProxy held it in a state in which it was then closed.
+    fn held_for(&self, step: Step, now: Mono) -> Option<std::time::Duration> {
+        let closed = self.life.orphaned_at.filter(|at| *at <= now)?;
+        let held = closed.since(step.at.latest());
+        (step.state == TcpState::FinWait2 && !held.is_zero()).then_some(held)
     }
 
     fn first_fin(&self) -> FirstFin {

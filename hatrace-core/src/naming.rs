@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::{Cookie, Fd, Pid, SessionPtr};
-use crate::sock::Side;
+use crate::sock::{Endpoints, Side};
 use crate::stream::{Access, Expiry, Name, StreamEnd, Streamless, Unreachable};
 use crate::tcp::TcpState;
 use crate::time::Mono;
@@ -101,6 +101,8 @@ pub struct Pair {
     pub side: Side,
     /// Its state.
     pub state: TcpState,
+    /// Between whom.
+    pub endpoints: Option<Endpoints>,
 }
 
 /// Why a socket has no session.

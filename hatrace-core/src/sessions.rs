@@ -306,6 +306,7 @@ impl Found<'_> {
                 cookie: held.cookie,
                 side: held.side,
                 state: held.state,
+                endpoints: Some(held.endpoints),
             });
         let called = stream
             .source

@@ -8,10 +8,11 @@ use crate::clock::Clock;
 use crate::ids::{Cookie, Fd, Netns, Pid};
 use crate::life::FirstFin;
 use crate::naming::{Asking, Naming, Without};
-use crate::sock::{BySide, Endpoints, Holder, Side};
+use crate::sock::{BySide, Endpoints, Holder, Quiet, Side, Timer};
 use crate::stream::{Service, Stream};
 use crate::tcp::TcpState;
 use crate::time::{Age, Mono};
+use crate::verdicts::Finding;
 
 /// The state of things at one moment.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub dwell: Vec<Dwell>,
     /// Sockets that have lingered for the minimum, or may have: oldest first (by `age.at_least`, then cookie). No TIME_WAIT.
     pub lingering: Vec<Lingering>,
+    /// What is wrong, those that accuse and cost most first.
+    pub findings: Vec<Finding>,
     /// What was not seen, or should be known: for the user's eyes, most important first.
     pub notices: Vec<Notice>,
     /// HAProxy's processes that ended while they were followed.
@@ -216,8 +219,25 @@ pub struct Lingering {
     pub adopted: bool,
     /// The clock that will end it.
     pub clock: Clock,
+    /// Of an orphan: how long HAProxy had held it in this state before.
+    pub held_for: Option<Duration>,
+    /// The last look at the socket itself, for the verdicts.
+    pub look: Option<Look>,
     /// Its session, and what HAProxy calls it.
     pub naming: Naming,
+}
+
+/// What a look at a socket showed of how it moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// When.
+    pub at: Mono,
+    /// The timer that ran.
+    pub timer: Timer,
+    /// How long ago it had last moved, then.
+    pub quiet: Option<Quiet>,
+    /// Since when its queues have been as they were then, at the latest.
+    pub still_since: Mono,
 }
 
 /// Something the user should know about what was, and wasn't, seen.

@@ -201,7 +201,7 @@ impl Engine {
             }
             // A look without fds doesn't take away what one with fds has told.
             let before = entry.seen;
-            let mut seen = Seen::from_row(row, at, sweep.fds);
+            let mut seen = Seen::from_row(row, at, sweep.fds).after(before.as_ref());
             if !sweep.fds
                 && let Some(before) = before
             {

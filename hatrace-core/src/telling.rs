@@ -29,6 +29,8 @@ impl Engine {
         }
         for (at, mut row, next) in told {
             self.name(&mut row);
+            self.tolls.left(&row, next);
+            self.onsets.leaves(at, &row);
             self.events.push(Event::Left { at, row, next });
         }
     }
@@ -42,6 +44,8 @@ impl Engine {
         if dwell >= self.settings.min && step.state.lingers() {
             let mut row = Box::new(entry.row_left(step, end));
             self.name(&mut row);
+            self.tolls.left(&row, next);
+            self.onsets.leaves(until, &row);
             self.events.push(Event::Left { at: until, row, next });
         }
     }
@@ -80,6 +84,7 @@ impl Engine {
             if let Some(entry) = self.entries.get(&row.cookie) {
                 self.time(row, entry, at);
             }
+            self.onsets.begins(at, row);
         }
         // Many at once (those older than hatrace): in the order of the views.
         noticed.sort_by_key(|row| std::cmp::Reverse(row.age.at_least));

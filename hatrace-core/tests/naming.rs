@@ -122,6 +122,7 @@ fn engine() -> Engine {
         polled: true,
         exact_timewaits: false,
         sessions: true,
+        by: hatrace_core::verdicts::By::Peer,
     };
     let mut engine = Engine::new(settings, Mono::from_ns(0));
     let rows = (1..8).map(|cookie| SockRow {

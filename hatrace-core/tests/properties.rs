@@ -22,6 +22,7 @@ fn settings(polled: bool) -> Settings {
         polled,
         exact_timewaits: false,
         sessions: true,
+        by: hatrace_core::verdicts::By::Peer,
     }
 }
 

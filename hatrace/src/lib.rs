@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod netns;
 pub mod polled;
 pub mod port;
+pub mod resolver;
 pub mod sockdiag;
 pub mod target;
 pub mod view;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hatrace_core::ids::Pid;
 use hatrace_core::input::Input;
 use hatrace_core::sock::HeldSock;
+use hatrace_core::survey::Survey;
 use hatrace_core::time::Mono;
 
 use crate::error::Problem;
@@ -31,6 +32,12 @@ pub trait Source {
 
     /// The HAProxy processes followed at present.
     fn pids(&self) -> Vec<Pid>;
+
+    /// A look at everything HAProxy has open. `thorough`: also at whose the other ends on this host are.
+    ///
+    /// # Errors
+    /// In words.
+    fn survey(&mut self, thorough: bool) -> Result<Survey, String>;
 
     /// Every TCP socket that these processes have open, in whatever state, listeners too.
     ///

@@ -124,6 +124,7 @@ impl World {
             polled: line.has("polled"),
             exact_timewaits: line.has("exact-timewaits"),
             sessions: line.has("sessions"),
+            by: hatrace_core::verdicts::By::Peer,
         };
         self.all = line.has("all");
         self.engine = Some(Engine::new(settings, line.at));

@@ -7,6 +7,8 @@ use super::report::{draw, watched};
 use super::source::Watch;
 use crate::cli::{ApiOptions, DemoOptions, ModeChoice, Target as Wanted, WatchOptions};
 use crate::demo::{Stage, closing_words};
+use hatrace_core::verdicts::By;
+
 use crate::error::Problem;
 use crate::port::Depth;
 use crate::target::Target;
@@ -27,6 +29,8 @@ pub(super) async fn run(options: &DemoOptions, words: Words) -> Result<(), Probl
         all: false,
         rows: 10,
         selection: Selection::default(),
+        by: By::Peer,
+        resolve: false,
         api: ApiOptions::default(),
         output: options.output.clone(),
     };

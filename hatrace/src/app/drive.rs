@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use hatrace_core::Engine;
 use hatrace_core::event::Event;
-use hatrace_core::input::Input;
+use hatrace_core::input::{Gap, Input};
+use hatrace_core::time::Mono;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -93,6 +94,36 @@ pub fn look_at(watch: &mut Watch, depth: Depth) -> Result<(), Problem> {
     look(watch.source.as_mut(), &mut watch.engine, depth)
 }
 
+/// The surveys of a watch: one at its beginning, one now and then, one at its end.
+struct Surveys {
+    next: Mono,
+}
+
+impl Surveys {
+    /// What is wrong without closing lasts: it need not be looked for often.
+    const APART: Duration = Duration::from_secs(10);
+    /// After one that took a millisecond, this many of silence at least.
+    const SILENCE: u32 = 200;
+
+    fn due(&mut self, now: Mono, watch: &mut Watch) {
+        if now >= self.next {
+            survey(watch, false);
+            let took = clock::now().since(now);
+            self.next = now.plus(Self::APART.max(took * Self::SILENCE));
+        }
+    }
+}
+
+/// One look at everything HAProxy has open, into the engine.
+pub fn survey(watch: &mut Watch, thorough: bool) {
+    let now = clock::now();
+    let input = match watch.source.survey(thorough) {
+        Ok(survey) => Input::Survey(Box::new(survey)),
+        Err(why) => Input::Gap(Gap::SweepFailed { why }),
+    };
+    watch.engine.handle(now, input);
+}
+
 /// Runs until `length` is over, a signal comes, HAProxy is gone, or `on_beat` has enough; it is called after
 /// each look with what has happened since the last. A last, full look is taken before it returns.
 ///
@@ -107,6 +138,7 @@ pub async fn drive(
     let end = length.map(|length| Instant::now() + length);
     let mut beat = tokio::time::interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut surveys = Surveys { next: clock::now() };
     let stop = loop {
         let elapsed = async {
             match end {
@@ -121,6 +153,7 @@ pub async fn drive(
             _ = beat.tick() => {}
         }
         look_at(watch, Depth::Routine)?;
+        surveys.due(clock::now(), watch);
         watch
             .asker
             .step(clock::now(), watch.source.as_mut(), &mut watch.engine);
@@ -139,6 +172,7 @@ pub async fn drive(
             () = watch.asker.settle(Settle::Lingering, watch.source.as_mut(), &mut watch.engine) => {}
             () = signals.any() => {}
         }
+        survey(watch, true);
         let events = watch.engine.events();
         let _ = on_beat(&watch.engine, &watch.context, events)?;
         watch.refresh();

@@ -1,9 +1,11 @@
 //! The only loop: pulls from a source, pushes into the engine, hands snapshots to views.
 
 mod asker;
+mod culprits;
 mod demo;
 mod doctor;
 mod drive;
+mod explain;
 mod report;
 mod sessions;
 mod source;
@@ -45,6 +47,8 @@ async fn dispatch(invocation: Invocation, words: Words) -> Result<(), Problem> {
     match invocation {
         Invocation::Trace(options) => trace::run(&options, words).await,
         Invocation::Report(options) => report::run(&options, words).await,
+        Invocation::Culprits(options) => culprits::run(&options, words).await,
+        Invocation::Explain(options) => explain::run(&options),
         Invocation::Stuck(options) => stuck::run(&options, words).await,
         Invocation::Sessions(options) => sessions::run(&options, words).await,
         Invocation::Doctor(options) => doctor::run(&options).await,
@@ -55,9 +59,11 @@ async fn dispatch(invocation: Invocation, words: Words) -> Result<(), Problem> {
 
 const fn output_of(invocation: &Invocation) -> &OutputOptions {
     match invocation {
-        Invocation::Trace(options) | Invocation::Report(options) | Invocation::Stuck(options) => {
-            &options.output
-        }
+        Invocation::Trace(options)
+        | Invocation::Report(options)
+        | Invocation::Culprits(options)
+        | Invocation::Stuck(options) => &options.output,
+        Invocation::Explain(options) => &options.output,
         Invocation::Sessions(options) => &options.watch.output,
         Invocation::Doctor(options) => &options.output,
         Invocation::Demo(options) => &options.output,

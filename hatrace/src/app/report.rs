@@ -93,7 +93,7 @@ impl Bar {
             return;
         }
         self.drawn = Some(now);
-        let lingering = engine.snapshot(now).lingering.len();
+        let lingering = engine.lingering(now);
         let text = format!("{doing}: {lingering} lingering");
         words.draw(|out| {
             write!(

@@ -54,6 +54,7 @@ impl Watch {
                     exact_timewaits: true
                 }
             ),
+            by: options.by,
             sessions: false,
         };
         let engine = Engine::new(settings, context.started_mono);
@@ -76,6 +77,7 @@ impl Watch {
             max_lives: MAX_LIVES,
             polled: true,
             exact_timewaits: false,
+            by: options.by,
             sessions,
         };
         let engine = Engine::new(settings, context.started_mono);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hatrace_core::snapshot::Snapshot;
 
 use super::asker::Settle;
-use super::drive::{Signals, look_at};
+use super::drive::{Signals, look_at, survey};
 use super::source::Watch;
 use super::unless_gone;
 use crate::cli::WatchOptions;
@@ -33,6 +33,7 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
     }
     if !snapshot.lingering.is_empty() {
         watch.settle(Settle::Lingering).await;
+        survey(&mut watch, true);
         snapshot = watch.engine.snapshot(clock::now());
     }
     let page = Page::on(&output, options.rows, options.selection.clone());

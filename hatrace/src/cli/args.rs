@@ -39,12 +39,18 @@ pub(super) enum Command {
     /// Watch, then report: histograms, the oldest sockets, whom they wait for, one line to paste
     #[command(after_help = help::REPORT)]
     Report(ReportArgs),
+    /// Watch, then rank whom sockets wait for by socket-seconds: verdict, evidence, the clock that runs, what to change
+    #[command(after_help = help::CULPRITS)]
+    Culprits(CulpritsArgs),
     /// List the sockets that are stuck now, oldest first
     #[command(after_help = help::STUCK)]
     Stuck(StuckArgs),
     /// List HAProxy's sessions with the kernel's truth beside them: ages, stuck ones, what HAProxy believes
     #[command(after_help = help::SESSIONS)]
     Sessions(SessionsArgs),
+    /// Say what a verdict, a state or a timeout means, and who must act; offline
+    #[command(after_help = help::EXPLAIN)]
+    Explain(ExplainArgs),
     /// Say what this host allows, what it costs to lack, and the remedy
     Doctor,
     /// Trace a HAProxy of hatrace's own, with a peer that leaks
@@ -178,6 +184,32 @@ pub(super) struct ReportArgs {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(super) struct CulpritsArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub watch: WatchArgs,
+    /// peer: by address, or by network where many addresses share the blame; prefix: by /24 and /64; server; proxy [default: peer]
+    #[arg(long, value_enum, value_name = "BY", hide_possible_values = true)]
+    pub by: Option<ByArg>,
+    /// Look up the peers' names (reverse DNS)
+    #[arg(short, long)]
+    pub resolve: bool,
+    /// How many culprits to list, or `all` [default: 10, in JSON 10000]
+    #[arg(short = 'n', long, value_name = "LIMIT", value_parser = value::rows)]
+    pub rows: Option<usize>,
+    #[command(flatten)]
+    pub select: SelectArgs,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(super) struct ExplainArgs {
+    /// peer-never-closes, FIN_WAIT2, fin-wait-2, timewait, "timeout client-fin", tcp_fin_timeout, ...; nothing lists them all
+    #[arg(value_name = "WHAT", num_args = 0.., allow_hyphen_values = true)]
+    pub what: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub(super) struct StuckArgs {
     #[command(flatten)]
     pub source: SourceArgs,
@@ -225,6 +257,14 @@ pub(super) enum ModeArg {
     Auto,
     Traced,
     Polled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ByArg {
+    Peer,
+    Prefix,
+    Server,
+    Proxy,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

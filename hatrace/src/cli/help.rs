@@ -6,8 +6,10 @@ Examples:
   sudo hatrace --pid $(pidof haproxy)     follow; Ctrl-C shows the summary
   sudo hatrace stuck                      what is stuck right now
   sudo hatrace report -d 60               watch a minute, then report
+  sudo hatrace culprits -d 60             who leaves connections open, and what to change
   sudo hatrace stuck --state CLOSE_WAIT --older 5m --json
   sudo hatrace sessions --older 5m        HAProxy's sessions beside the kernel's truth
+  hatrace explain CLOSE_WAIT              what a state, a verdict or a timeout means
   sudo hatrace doctor                     what this host allows
   sudo hatrace demo                       see it work on a HAProxy of its own
 
@@ -34,6 +36,25 @@ Examples:
   sudo hatrace report                     watch until Ctrl-C
   sudo hatrace report -d 5m --json -o report.json";
 
+/// Below `culprits --help`.
+pub(super) const CULPRITS: &str = "\
+Ranked by socket-seconds: how long its sockets have waited, together, those that go on included.
+A finding says how sure it is: certain (what the kernel and HAProxy show leaves no other reading), likely, possible.
+
+Examples:
+  sudo hatrace culprits -d 60             watch a minute, then rank
+  sudo hatrace culprits -d 60 --by prefix -r
+  sudo hatrace culprits -d 60 --json | jq '.culprits[] | {peer, verdict, confidence, fix}'
+  hatrace explain peer-never-closes       what a verdict means";
+
+/// Below `explain --help`.
+pub(super) const EXPLAIN: &str = "\
+Examples:
+  hatrace explain                         every word there is
+  hatrace explain half-closed-pair
+  hatrace explain CLOSE_WAIT
+  hatrace explain timeout client-fin";
+
 /// Below `sessions --help`.
 pub(super) const SESSIONS: &str = "\
 AGE is HAProxy's own: since the accept up to 2.8, since the request from 2.9 on. The age of a TCP state stands beside it.
@@ -48,7 +69,8 @@ Examples:
 /// Below `stuck --help`.
 pub(super) const STUCK: &str = "\
 Ages of sockets older than hatrace are what the kernel's own timestamps allow: ≥3h02m, 2m04s..5m10s.
-CLOCK is the kernel timer that will end the socket: with `none`, only HAProxy or the peer can.
+CLOCK is what will end the socket, how soon, and where that is set: client-fin:27.1s(haproxy.cfg:12). With `none`
+nothing will; `?`: HAProxy holds it and could not be asked.
 
 Examples:
   sudo hatrace stuck --older 5m

@@ -15,8 +15,8 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 pub use options::{
-    ApiOptions, BenchOptions, DemoOptions, DoctorOptions, Invocation, ModeChoice, SessionsOptions, Target,
-    WatchOptions,
+    ApiOptions, BenchOptions, DemoOptions, DoctorOptions, ExplainOptions, Invocation, ModeChoice,
+    SessionsOptions, Target, WatchOptions,
 };
 
 use crate::error::Exit;

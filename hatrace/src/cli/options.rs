@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use hatrace_core::verdicts::By;
+
 use crate::haproxy::Address;
 use crate::view::out::OutputOptions;
 use crate::view::select::Selection;
@@ -16,6 +18,10 @@ pub enum Invocation {
     Trace(WatchOptions),
     /// Watch, then report.
     Report(WatchOptions),
+    /// Watch, then rank whom sockets wait for.
+    Culprits(WatchOptions),
+    /// Say what a word means.
+    Explain(ExplainOptions),
     /// List what is stuck now.
     Stuck(WatchOptions),
     /// List HAProxy's sessions.
@@ -88,8 +94,21 @@ pub struct WatchOptions {
     pub rows: usize,
     /// Which sockets to show.
     pub selection: Selection,
+    /// By what findings are grouped: `culprits` only.
+    pub by: By,
+    /// Whether peers' names are looked up.
+    pub resolve: bool,
     /// How HAProxy is asked for its sessions.
     pub api: ApiOptions,
+    /// Where to and as what.
+    pub output: OutputOptions,
+}
+
+/// What `explain` is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainOptions {
+    /// What is to be explained, word by word as given.
+    pub what: Vec<String>,
     /// Where to and as what.
     pub output: OutputOptions,
 }

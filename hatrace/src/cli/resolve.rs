@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use hatrace_core::verdicts::By;
+
 use super::args::{
-    Args, ColorArg, Command, CommonArgs, FormatArg, ModeArg, SelectArgs, SessionsArgs, SourceArgs, TraceArgs,
-    WatchArgs,
+    Args, ByArg, ColorArg, Command, CommonArgs, CulpritsArgs, FormatArg, ModeArg, SelectArgs, SessionsArgs,
+    SourceArgs, TraceArgs, WatchArgs,
 };
 use super::options::{
-    API_INTERVAL, ApiOptions, BenchOptions, DemoOptions, DoctorOptions, Invocation, ModeChoice,
-    SessionsOptions, Target, WatchOptions,
+    API_INTERVAL, ApiOptions, BenchOptions, DemoOptions, DoctorOptions, ExplainOptions, Invocation,
+    ModeChoice, SessionsOptions, Target, WatchOptions,
 };
 use crate::error::Problem;
 use crate::view::out::{ColorChoice, Format, OutputOptions};
@@ -62,6 +64,15 @@ pub(super) fn resolve(args: Args) -> Result<Invocation, Problem> {
                 select: both(own.select, before.select),
             };
             asked.options(target, rows, api, output).map(Invocation::Report)
+        }
+        Some(Command::Culprits(own)) => culprits(own, before, target, api, output),
+        Some(Command::Explain(own)) => {
+            refuse(before != TraceArgs::default(), "the options before it", "explain")?;
+            refuse(target.pids.is_some(), "--pid (it needs no HAProxy)", "explain")?;
+            Ok(Invocation::Explain(ExplainOptions {
+                what: own.what,
+                output,
+            }))
         }
         Some(Command::Stuck(own)) => {
             refuse(before.all, "-a/--all", "stuck")?;
@@ -138,6 +149,36 @@ fn target(pids: Option<Vec<String>>) -> Result<Target, Problem> {
         }
     }
     Ok(Target { pids })
+}
+
+fn culprits(
+    own: CulpritsArgs,
+    before: TraceArgs,
+    target: Target,
+    api: ApiOptions,
+    output: OutputOptions,
+) -> Result<Invocation, Problem> {
+    refuse(before.all, "-a/--all", "culprits")?;
+    let rows = own.rows.unwrap_or(match output.format {
+        Format::Text => REPORT_ROWS,
+        Format::Json => JSON_ROWS,
+    });
+    let asked = Asked {
+        source: either_source(own.source, before.source),
+        watch: either_watch(own.watch, before.watch),
+        select: both(own.select, before.select),
+    };
+    let options = asked.options(target, rows, api, output)?;
+    Ok(Invocation::Culprits(WatchOptions {
+        by: match own.by {
+            None | Some(ByArg::Peer) => By::Peer,
+            Some(ByArg::Prefix) => By::Prefix,
+            Some(ByArg::Server) => By::Server,
+            Some(ByArg::Proxy) => By::Proxy,
+        },
+        resolve: own.resolve,
+        ..options
+    }))
 }
 
 fn sessions(
@@ -249,6 +290,8 @@ impl Asked {
                 servers: self.select.server,
                 older,
             },
+            by: By::Peer,
+            resolve: false,
             api,
             output,
         })

@@ -7,6 +7,7 @@ use hatrace_common::wire::{self, process};
 use hatrace_core::ids::{Cookie, Fd, FdTable, Netns, Pid};
 use hatrace_core::input::{Counts, Gap, Input};
 use hatrace_core::sock::{BySide, Claim, HeldSock, Side, SockRow};
+use hatrace_core::survey::Survey;
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Mono;
 
@@ -18,8 +19,8 @@ use super::ports::{Told, address_of};
 use crate::clock;
 use crate::error::Problem;
 use crate::port::{Depth, Source, Stamped};
-use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row};
-use crate::target::{Target, tables};
+use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row, survey};
+use crate::target::{Target, neighbours, tables};
 
 /// The table is read this often: how late a socket that lingers is noticed.
 const SCAN: Duration = Duration::from_millis(250);
@@ -315,6 +316,20 @@ impl Source for Traced {
 
     fn pids(&self) -> Vec<Pid> {
         self.target.pids()
+    }
+
+    fn survey(&mut self, thorough: bool) -> Result<Survey, String> {
+        let held = self.held(&self.target.pids())?;
+        let rows = self
+            .namespaces
+            .every_state(true)
+            .map_err(|error| format!("sock_diag: {error}"))?;
+        let (mut found, opposites) = survey(&held, &rows, self.namespaces.spaces());
+        found.replaced = self.target.replaced();
+        if thorough {
+            found.neighbours = neighbours(&opposites);
+        }
+        Ok(found)
     }
 
     fn held(&mut self, pids: &[Pid]) -> Result<Vec<HeldSock>, String> {

@@ -7,13 +7,14 @@ use std::time::Duration;
 use hatrace_core::ids::{Fd, FdTable, Netns, Pid};
 use hatrace_core::input::Input;
 use hatrace_core::sock::{Claim, HeldSock, Side};
+use hatrace_core::survey::Survey;
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Mono;
 
 use crate::error::Problem;
 use crate::port::{Depth, Source, Stamped};
-use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row};
-use crate::target::{Target, all_socket_inodes};
+use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row, survey};
+use crate::target::{Target, all_socket_inodes, neighbours};
 
 /// Sweeps at work.
 pub struct Polled {
@@ -127,6 +128,20 @@ impl Source for Polled {
         self.target.pids()
     }
 
+    fn survey(&mut self, thorough: bool) -> Result<Survey, String> {
+        let held = self.held(&self.target.pids())?;
+        let rows = self
+            .namespaces
+            .every_state(true)
+            .map_err(|error| format!("sock_diag: {error}"))?;
+        let (mut found, opposites) = survey(&held, &rows, self.namespaces.spaces());
+        found.replaced = self.target.replaced();
+        if thorough {
+            found.neighbours = neighbours(&opposites);
+        }
+        Ok(found)
+    }
+
     fn held(&mut self, pids: &[Pid]) -> Result<Vec<HeldSock>, String> {
         let mut places: HashMap<u64, Vec<(Pid, FdTable, Fd)>> = HashMap::new();
         for pid in pids {
@@ -136,7 +151,7 @@ impl Source for Polled {
         }
         let rows = self
             .namespaces
-            .every_state()
+            .every_state(false)
             .map_err(|error| format!("sock_diag: {error}"))?;
         let listeners = self.listeners(&rows);
         let mut held = Vec::new();

@@ -49,6 +49,8 @@ pub struct DiagRow {
     pub quiet: Option<Quiet>,
     /// `tcpi_rto`.
     pub rto: Option<Duration>,
+    /// `tcpi_bytes_received`.
+    pub received: Option<u64>,
 }
 
 /// What a datagram of answers ended with.
@@ -162,6 +164,8 @@ fn socket(body: &[u8]) -> Option<DiagRow> {
         rto: info
             .and_then(|info| u32_at(info, 8))
             .map(|us| Duration::from_micros(u64::from(us))),
+        // tcpi_bytes_received at 128.
+        received: info.and_then(|info| bytes_at(info, 128).map(u64::from_ne_bytes)),
     })
 }
 

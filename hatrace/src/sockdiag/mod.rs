@@ -4,11 +4,13 @@ mod claims;
 mod message;
 mod namespaces;
 mod socket;
+mod survey;
 
 pub use claims::{Listeners, sock_row};
 pub use message::{DiagRow, answers};
 pub use namespaces::Namespaces;
 pub use socket::NetnsSocket;
+pub use survey::survey;
 
 use hatrace_core::tcp::{StateSet, TcpState};
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hatrace_core::ids::{Netns, Pid};
 use hatrace_core::input::{Gap, Sweep};
+use hatrace_core::survey::Space;
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Mono;
 
@@ -65,14 +66,23 @@ impl Namespaces {
         gaps
     }
 
-    /// Every TCP socket of each namespace, listeners too.
+    /// What each namespace allows, and what of it is used.
+    #[must_use]
+    pub fn spaces(&self) -> Vec<(Netns, Space)> {
+        self.sockets
+            .iter()
+            .map(|(netns, socket)| (*netns, socket.space()))
+            .collect()
+    }
+
+    /// Every TCP socket of each namespace, listeners too; `timewaits`: TIME_WAITs as well.
     ///
     /// # Errors
     /// The first namespace that couldn't be listed.
-    pub fn every_state(&mut self) -> io::Result<Vec<(Netns, DiagRow)>> {
+    pub fn every_state(&mut self, timewaits: bool) -> io::Result<Vec<(Netns, DiagRow)>> {
         let all = TcpState::ALL
             .into_iter()
-            .filter(|state| *state != TcpState::TimeWait)
+            .filter(|state| timewaits || *state != TcpState::TimeWait)
             .collect();
         let mut found = Vec::new();
         for (netns, socket) in &mut self.sockets {

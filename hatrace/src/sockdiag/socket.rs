@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hatrace_core::ids::{Netns, Pid};
 use hatrace_core::input::Limits;
+use hatrace_core::survey::Space;
 use hatrace_core::tcp::StateSet;
 
 use super::message::{DiagRow, More, answers, request};
@@ -152,6 +153,22 @@ impl NetnsSocket {
         sockstat(&self.proc_net("sockstat")?, "tw")
     }
 
+    /// What this namespace allows. `tcp_max_orphans` is the host's, and seen from its first namespace alone.
+    #[must_use]
+    pub fn space(&self) -> Space {
+        let ports = match &self.foreign {
+            Some(path) => within(path, || Ok(read_ports())).unwrap_or_default(),
+            None => read_ports(),
+        };
+        Space {
+            ports,
+            orphans: self
+                .proc_net("sockstat")
+                .and_then(|text| sockstat(&text, "orphan")),
+            max_orphans: setting("tcp_max_orphans"),
+        }
+    }
+
     /// The settings of this namespace. `/proc/sys/net` shows the reader's own, so foreign ones are read from inside.
     #[must_use]
     pub fn limits(&self) -> Limits {
@@ -162,11 +179,18 @@ impl NetnsSocket {
     }
 }
 
+fn setting<T: FromStr>(name: &str) -> Option<T> {
+    let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok()?;
+    text.trim().parse().ok()
+}
+
+fn read_ports() -> Option<(u16, u16)> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut words = text.split_whitespace().map(str::parse);
+    Some((words.next()?.ok()?, words.next()?.ok()?))
+}
+
 fn read_limits() -> Limits {
-    fn setting<T: FromStr>(name: &str) -> Option<T> {
-        let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok()?;
-        text.trim().parse().ok()
-    }
     Limits {
         fin_timeout: setting("tcp_fin_timeout").map(Duration::from_secs),
         orphan_retries: setting("tcp_orphan_retries"),

@@ -1,6 +1,7 @@
 //! Which processes are HAProxy, and which of them are meant.
 
 mod ask;
+mod neighbours;
 mod proc;
 mod tables;
 mod version;
@@ -12,6 +13,7 @@ use hatrace_core::input::ProcessChange;
 
 use crate::error::Problem;
 pub use ask::parse_pids;
+pub use neighbours::neighbours;
 pub use proc::{Proc, all_socket_inodes, socket_inodes};
 pub use tables::{tables, threads};
 pub use version::haproxy_version;
@@ -110,6 +112,25 @@ impl Target {
             .values()
             .next()
             .map_or_else(|| "haproxy".to_owned(), |process| process.comm.clone())
+    }
+
+    /// Workers that a reload has replaced, with their masters: of a master's workers all but the youngest.
+    #[must_use]
+    pub fn replaced(&self) -> Vec<(Pid, Pid)> {
+        self.masters
+            .iter()
+            .flat_map(|master| {
+                let workers = || {
+                    self.processes
+                        .values()
+                        .filter(move |process| process.parent == *master && process.is_haproxy())
+                };
+                let youngest = workers().map(|worker| (worker.started, worker.pid)).max();
+                workers()
+                    .filter(move |worker| Some((worker.started, worker.pid)) != youngest)
+                    .map(|worker| (worker.pid, *master))
+            })
+            .collect()
     }
 
     /// A process was born by a followed one, as the kernel half tells: it is followed from now on. `None`: it has gone already.

@@ -38,7 +38,11 @@ pub fn write(
     page: &Page,
 ) -> io::Result<()> {
     let wanted = page.selection.lingering(snapshot);
-    let cut = wanted.len().saturating_sub(page.rows);
+    // `culprits -n` is of culprits.
+    let rows = if view == "culprits" { usize::MAX } else { page.rows };
+    let cut = wanted.len().saturating_sub(rows);
+    let verdicts = findings::verdicts(snapshot);
+    let (culprits, remarks) = findings::split(snapshot, page);
     let document = Document {
         schema: SCHEMA,
         view,
@@ -52,10 +56,20 @@ pub fn write(
             .collect(),
         selection: selection(page),
         dwell: page.selection.dwell(snapshot).map(dwell).collect(),
-        lingering: wanted.into_iter().take(page.rows).map(lingering).collect(),
+        lingering: wanted
+            .into_iter()
+            .take(rows)
+            .map(|row| Row {
+                verdict: verdicts.get(&row.cookie).copied(),
+                ..lingering(row)
+            })
+            .collect(),
         truncated: (cut > 0).then_some(cut),
-        culprits: [],
-        notices: snapshot.notices.iter().map(notice).collect(),
+        culprits,
+        notices: remarks
+            .into_iter()
+            .chain(snapshot.notices.iter().map(notice))
+            .collect(),
         ended_processes: snapshot.ended_processes.iter().map(|pid| pid.0).collect(),
     };
     serde_json::to_writer(&mut *out, &document)?;
@@ -115,7 +129,7 @@ struct Document<'a> {
     lingering: Vec<Row<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     truncated: Option<usize>,
-    culprits: [Value; 0],
+    culprits: Vec<Value>,
     notices: Vec<Value>,
     ended_processes: Vec<u32>,
 }
@@ -149,6 +163,7 @@ struct Row<'a> {
     first_fin: &'static str,
     adopted: bool,
     clock: ClockRow,
+    verdict: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -207,6 +222,7 @@ fn lingering(row: &Lingering) -> Row<'_> {
         first_fin: row.first_fin.name(),
         adopted: row.adopted,
         clock: ClockRow::of(&row.clock),
+        verdict: None,
     }
 }
 
@@ -374,6 +390,7 @@ fn transition(told: &Transition, held: Option<Age>) -> Value {
     })
 }
 
+mod findings;
 mod sessions;
 
 pub use sessions::sessions;

@@ -8,7 +8,10 @@
 
 pub mod clock;
 pub mod columns;
+pub mod culprits;
 pub mod doctor;
+pub mod explain;
+pub mod findings;
 pub mod json;
 pub mod names;
 pub mod out;
@@ -23,12 +26,12 @@ pub mod stream;
 pub mod stuck;
 pub mod summary;
 pub mod tally;
-pub mod units;
 pub mod words;
 
 #[cfg(test)]
 mod sample;
 
+pub use hatrace_core::units;
 pub use out::{ColorChoice, Format, Output, OutputError, OutputOptions};
 pub use page::Page;
 pub use paint::Paint;

@@ -1,5 +1,8 @@
 //! How a view is to be drawn.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use jiff::tz::TimeZone;
 
 use super::out::Output;
@@ -17,6 +20,8 @@ pub struct Page {
     pub rows: usize,
     /// Which sockets are wanted.
     pub selection: Selection,
+    /// Names of addresses, where they were looked up.
+    pub hosts: BTreeMap<IpAddr, String>,
     /// In which zone times of day are written.
     pub zone: TimeZone,
 }
@@ -30,6 +35,7 @@ impl Page {
             width: output.width(),
             rows,
             selection,
+            hosts: BTreeMap::new(),
             zone: TimeZone::system(),
         }
     }
@@ -52,6 +58,7 @@ impl Default for Page {
             width: None,
             rows: usize::MAX,
             selection: Selection::default(),
+            hosts: BTreeMap::new(),
             zone: TimeZone::UTC,
         }
     }

@@ -1,17 +1,16 @@
-//! `report`: dwell times drawn, the oldest sockets, whom they wait for; last, one line for an incident channel.
+//! `report`: findings, dwell times drawn, the oldest sockets; last, one line for an incident channel.
 
 use std::io::{self, Write};
 
 use hatrace_core::snapshot::{Bucket, Dwell, Lingering, Percentiles, Snapshot};
 
-use super::columns::{Align, Cell, Table};
 use super::page::Page;
 use super::paint::Ink;
-use super::{rows, summary, tally, units, words};
+use super::{findings, rows, summary, tally, units, words};
 use crate::port::{Context, Mode};
 
-/// How many peers are ranked.
-const PEERS: usize = 10;
+/// How many culprits are told at length.
+const FINDINGS: usize = 5;
 /// How many kinds the last line names.
 const KINDS: usize = 4;
 /// The longest bar.
@@ -39,6 +38,10 @@ pub fn write(out: &mut dyn Write, snapshot: &Snapshot, context: &Context, page: 
         };
         writeln!(out, "only {}{finer}", page.selection)?;
     }
+    if !page.selection.lingering(snapshot).is_empty() || !page.selection.findings(snapshot).is_empty() {
+        writeln!(out)?;
+        findings::write(out, snapshot, context, page, FINDINGS)?;
+    }
     for dwell in page.selection.dwell(snapshot) {
         writeln!(out)?;
         histogram(out, dwell, page)?;
@@ -50,7 +53,6 @@ pub fn write(out: &mut dyn Write, snapshot: &Snapshot, context: &Context, page: 
         writeln!(out, "Nothing lingers for {} or more.", units::round(context.min))?;
     } else {
         oldest(out, &lingering, page)?;
-        peers(out, &lingering, page)?;
     }
     if !snapshot.asking.is_empty() {
         writeln!(out)?;
@@ -195,50 +197,6 @@ fn oldest(out: &mut dyn Write, lingering: &[&Lingering], page: &Page) -> io::Res
     rows::table(lingering.iter().copied().take(shown)).write(out, page.paint)
 }
 
-/// Who has to do what, how often: what TCP's states say by themselves. A socket in CLOSE_WAIT counts against HAProxy, not its peer.
-fn peers(out: &mut dyn Write, lingering: &[&Lingering], page: &Page) -> io::Result<()> {
-    let peers = tally::peers(lingering);
-    if peers.is_empty() {
-        return Ok(());
-    }
-    let total = u64::try_from(lingering.len()).unwrap_or(u64::MAX);
-    let mut table = Table::new(&[
-        ("WAITS FOR", Align::Left),
-        ("PEER", Align::Left),
-        ("PROXY/SERVER", Align::Left),
-        ("SIDE", Align::Left),
-        ("OPEN", Align::Right),
-        ("SHARE", Align::Right),
-        ("OLDEST", Align::Right),
-        ("STATES", Align::Left),
-    ]);
-    for peer in peers.iter().take(PEERS) {
-        let states: Vec<String> = peer
-            .states
-            .iter()
-            .map(|(state, count)| format!("{state}:{count}"))
-            .collect();
-        table.push(vec![
-            Cell::new(peer.awaited.words()),
-            Cell::new(&peer.name),
-            Cell::new(&peer.place),
-            Cell::new(peer.side),
-            Cell::new(peer.open),
-            Cell::new(percent(peer.open, total)),
-            Cell::new(units::age_cell(peer.oldest)),
-            Cell::new(states.join(",")),
-        ]);
-    }
-    writeln!(out)?;
-    let line = if peers.len() > PEERS {
-        format!("What they wait for, by peer, {PEERS} of {}:", peers.len())
-    } else {
-        "What they wait for, by peer:".to_owned()
-    };
-    writeln!(out, "{}", page.paint.dab(Ink::Head, &line))?;
-    table.write(out, page.paint)
-}
-
 /// The one line to paste into an incident channel: never coloured, whole in itself.
 #[must_use]
 pub fn incident(snapshot: &Snapshot, context: &Context, page: &Page) -> String {
@@ -267,20 +225,16 @@ pub fn incident(snapshot: &Snapshot, context: &Context, page: &Page) -> String {
                 named.join(", "),
                 units::age_words(oldest.age)
             ));
-            if let Some(peer) = tally::peers(&lingering).first() {
-                let place = if peer.place == "-" {
-                    String::new()
-                } else {
-                    format!(" of {}", peer.place)
-                };
-                line.push_str(&format!(
-                    ", {} {} for {} ({}{place})",
-                    peer.open,
-                    if peer.open == 1 { "waits" } else { "wait" },
-                    peer.awaited.words(),
-                    peer.name
-                ));
-            }
+        }
+    }
+    let (culprits, _) = findings::split(snapshot, page);
+    if let Some(worst) = culprits.first() {
+        line.push_str(&format!("; {}", findings::sentence(worst, page)));
+        if let Some(fix) = worst.fix.first() {
+            line.push_str(&format!("; fix: {fix}"));
+        }
+        if culprits.len() > 1 {
+            line.push_str(&format!("; {} more findings", culprits.len() - 1));
         }
     }
     if !page.selection.is_everything() {

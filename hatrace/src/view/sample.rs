@@ -15,6 +15,7 @@ use hatrace_core::sock::{BySide, Endpoints, Holder, Side};
 use hatrace_core::stream::{Access, Expiry, StreamEnd, Streamless};
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::{Age, AgeBound, Mono};
+use hatrace_core::verdicts::{Confidence, Finding, Fix, Responsible, Verdict, Whom};
 
 use crate::port::{Context, Mode};
 
@@ -58,6 +59,8 @@ pub(crate) fn row(cookie: u64, state: TcpState, holder: Holder) -> Lingering {
         first_fin: FirstFin::Haproxy,
         adopted: false,
         clock: Clock::default(),
+        held_for: None,
+        look: None,
         naming: Naming::default(),
     }
 }
@@ -94,6 +97,7 @@ pub(crate) fn named() -> Lingering {
             cookie: Cookie(0x2b),
             side: Side::Server,
             state: TcpState::CloseWait,
+            endpoints: None,
         }),
         idle_expires: None,
     };
@@ -198,6 +202,38 @@ pub(crate) fn dwell() -> Dwell {
     }
 }
 
+/// The finding about 10.0.0.7.
+pub(crate) fn finding() -> Finding {
+    Finding {
+        verdict: Verdict::PeerNeverCloses,
+        whom: Whom::Address("10.0.0.7".parse().unwrap()),
+        known_as: None,
+        proxy: Some(Arc::from("fe_http")),
+        server: None,
+        side: Side::Client,
+        state: Some(TcpState::FinWait2),
+        responsible: Responsible::Peer,
+        confidence: Confidence::Certain,
+        open: 2,
+        ended: 212,
+        pinned: 1,
+        socket_seconds: Duration::from_secs(1999),
+        p99: Some(Duration::from_secs(6)),
+        oldest: Some(Duration::from_secs(724)),
+        clock: named().clock,
+        because: vec!["on 2 connections the peer has acknowledged HAProxy's FIN".to_owned()],
+        fix: vec![Fix::Write {
+            line: "timeout client-fin 30s".to_owned(),
+            section: "frontend fe_http".to_owned(),
+            place: Place {
+                file: Arc::from("haproxy.cfg"),
+                line: 12,
+            },
+        }],
+        sockets: vec![Cookie(0x2a), Cookie(0x2c), Cookie(0x2b)],
+    }
+}
+
 /// Five lingering sockets of every kind of holder, two rows of dwell times, one notice.
 pub(crate) fn snapshot() -> Snapshot {
     let mut seen = BySide::default();
@@ -237,6 +273,7 @@ pub(crate) fn snapshot() -> Snapshot {
             },
         ],
         lingering: rows(),
+        findings: vec![finding()],
         notices: vec![Notice {
             code: "records-lost",
             count: 2,
@@ -268,6 +305,7 @@ pub(crate) fn quiet() -> Snapshot {
     Snapshot {
         dwell: Vec::new(),
         lingering: Vec::new(),
+        findings: Vec::new(),
         notices: Vec::new(),
         asking: Vec::new(),
         without_session: Vec::new(),

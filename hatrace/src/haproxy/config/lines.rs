@@ -66,13 +66,13 @@ impl<'a> Reader<'a> {
                 file: file.clone(),
                 line: number,
             };
-            let force = blocks
-                .iter()
-                .fold(Some(true), |force, block| match (force, block.now) {
-                    (Some(false), _) | (_, Some(false)) => Some(false),
-                    (Some(true), Some(true)) => Some(true),
-                    _ => None,
-                });
+            let force = if blocks.iter().any(|block| block.now == Some(false)) {
+                Some(false)
+            } else if blocks.iter().all(|block| block.now == Some(true)) {
+                Some(true)
+            } else {
+                None
+            };
             let words = match words(line, &self.environment) {
                 Ok(words) => words,
                 Err(why) => {

@@ -86,6 +86,7 @@ fn values_are_the_snapshot_s() {
             "without_session": "unsure", "pair": null,
             "unread_bytes": 12, "unacked_bytes": 0, "retransmits": 0, "first_fin": "peer", "adopted": true,
             "clock": { "name": null, "source": null, "fires_in_s": null, "length_s": null, "certain": false },
+            "verdict": "peer-never-closes",
         })
     );
     assert_eq!(

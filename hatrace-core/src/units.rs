@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use hatrace_core::time::{Age, AgeBound};
+use crate::time::{Age, AgeBound};
 
 /// `46.4ms`, `5.96s`, `20m 53s`, `3h 02m`, `2d 04h`: about three figures.
 #[must_use]

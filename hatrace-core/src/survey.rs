@@ -1,0 +1,154 @@
+//! A look at everything HAProxy has open, at work or not, and at what the kernel keeps around it: taken now and then, because what is wrong
+//! isn't always closing.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::ids::{Cookie, Netns, Pid};
+use crate::sock::{HeldSock, Quiet, Timer, listening, wildcard};
+use crate::tcp::TcpState;
+use crate::time::Mono;
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Survey {
+    /// What HAProxy has open, but for its listeners.
+    pub sockets: Vec<Standing>,
+    /// Its listeners.
+    pub listeners: Vec<Listener>,
+    /// TIME_WAITs by their two addresses; those of servers' ports, and others'.
+    pub timewaits: Vec<Waiting>,
+    /// What each network namespace allows.
+    pub spaces: Vec<(Netns, Space)>,
+    /// Processes that hold the other end of a connection of HAProxy's on the same host, and aren't HAProxy.
+    pub neighbours: Vec<Neighbour>,
+    /// Workers that have been replaced by a reload, and the master they share with their successor.
+    pub replaced: Vec<(Pid, Pid)>,
+}
+
+/// A socket that HAProxy has open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standing {
+    /// Whose, where, in which state.
+    pub held: HeldSock,
+    /// Bytes received and not read.
+    pub unread: u32,
+    /// Bytes written and not acknowledged.
+    pub unacked: u32,
+    /// The timer that runs.
+    pub timer: Timer,
+    /// How long ago it last moved.
+    pub quiet: Option<Quiet>,
+    /// Bytes received since it began (`tcpi_bytes_received`), where told.
+    pub received: Option<u64>,
+}
+
+impl Standing {
+    /// For how long no data has moved either way.
+    #[must_use]
+    pub fn idle(&self) -> Option<Duration> {
+        self.quiet.map(|quiet| quiet.data_received.min(quiet.data_sent))
+    }
+}
+
+/// A listener's accept queue (`ss` calls them Recv-Q and Send-Q).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where.
+    pub netns: Netns,
+    /// Its address.
+    pub local: SocketAddr,
+    /// Connections that wait to be accepted.
+    pub waiting: u32,
+    /// How many may.
+    pub backlog: u32,
+}
+
+/// TIME_WAITs between two addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Where.
+    pub netns: Netns,
+    /// From this address, whatever the port.
+    pub from: IpAddr,
+    /// To this address and port.
+    pub to: SocketAddr,
+    /// How many.
+    pub count: u64,
+}
+
+/// What a network namespace allows, and what of it is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// `net.ipv4.ip_local_port_range`.
+    pub ports: Option<(u16, u16)>,
+    /// Orphans now (`/proc/net/sockstat`), of whomsoever on this host.
+    pub orphans: Option<u64>,
+    /// `net.ipv4.tcp_max_orphans`; the host's.
+    pub max_orphans: Option<u64>,
+}
+
+/// A process of this host at the other end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// HAProxy's socket.
+    pub cookie: Cookie,
+    /// The process.
+    pub pid: Pid,
+    /// Its name.
+    pub name: String,
+}
+
+/// Surveys so far: the last one, and what has lasted from one to the next.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Surveys {
+    pub(crate) last: Option<(Mono, Survey)>,
+    /// Descriptors whose connection is gone, since when.
+    pub(crate) closed: BTreeMap<Cookie, Mono>,
+    /// Sockets whose queues have not moved, since when.
+    pub(crate) still: BTreeMap<Cookie, (u32, u32, Mono)>,
+}
+
+impl Surveys {
+    pub(crate) fn take(&mut self, at: Mono, survey: Survey) {
+        let (mut closed, mut still) = (BTreeMap::new(), BTreeMap::new());
+        for standing in &survey.sockets {
+            let cookie = standing.held.cookie;
+            if standing.held.state == TcpState::Close {
+                closed.insert(cookie, self.closed.get(&cookie).copied().unwrap_or(at));
+            }
+            let queues = (standing.unread, standing.unacked);
+            if queues != (0, 0) {
+                let since = match self.still.get(&cookie) {
+                    Some(&(unread, unacked, since)) if (unread, unacked) == queues => since,
+                    _ => at,
+                };
+                still.insert(cookie, (queues.0, queues.1, since));
+            }
+        }
+        self.closed = closed;
+        self.still = still;
+        self.last = Some((at, survey));
+    }
+
+    /// A socket as the last survey found it.
+    pub(crate) fn standing(&self, cookie: Cookie) -> Option<&Standing> {
+        let (_, survey) = self.last.as_ref()?;
+        survey
+            .sockets
+            .iter()
+            .find(|standing| standing.held.cookie == cookie)
+    }
+
+    /// The listener that a local address belongs to.
+    pub(crate) fn listener(&self, netns: Option<Netns>, local: SocketAddr) -> Option<&Listener> {
+        let (_, survey) = self.last.as_ref()?;
+        let at = |address: SocketAddr| {
+            survey.listeners.iter().find(|listener| {
+                netns.is_none_or(|netns| netns == listener.netns) && listening(listener.local) == address
+            })
+        };
+        at(listening(local)).or_else(|| at(wildcard(local.port())))
+    }
+}
