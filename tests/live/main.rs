@@ -19,6 +19,7 @@ mod reload;
 mod scope;
 mod sessions;
 mod stage;
+mod verdicts;
 
 /// A tcp frontend on 127.0.0.1:8000 to one server on 127.0.0.1:9000, no timeout but that of connect.
 pub(crate) const TCP: &str = "

@@ -8,6 +8,7 @@
     reason = "a harness fails loudly: its panics are test failures"
 )]
 
+pub mod crowd;
 pub mod haproxy;
 pub mod netns;
 pub mod peers;

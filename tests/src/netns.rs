@@ -84,6 +84,40 @@ impl Netns {
         command
     }
 
+    /// Gives loopback more addresses: `10.0.0.7`.
+    ///
+    /// # Panics
+    /// When iproute2 refuses.
+    pub fn addresses(&self, addresses: &[&str]) {
+        for address in addresses {
+            let address = format!("{address}/32");
+            ip(&["-n", &self.name, "address", "add", &address, "dev", "lo"]);
+        }
+    }
+
+    /// Connects this namespace with another one: `here` and `there` are the two ends' addresses.
+    ///
+    /// # Panics
+    /// When iproute2 refuses.
+    pub fn wire(&self, other: &Self, here: &str, there: &str) {
+        let (a, b) = ("up0", "up0");
+        ip(&["-n", &self.name, "link", "add", a, "type", "veth", "peer", "name", b, "netns", &other.name]);
+        for (netns, device, address) in [(self, a, here), (other, b, there)] {
+            let address = format!("{address}/8");
+            ip(&["-n", &netns.name, "address", "add", &address, "dev", device]);
+            ip(&["-n", &netns.name, "link", "set", device, "up"]);
+        }
+    }
+
+    /// Drops from now on whatever this namespace sends to an address.
+    ///
+    /// # Panics
+    /// When iproute2 refuses.
+    pub fn silence(&self, address: &str) {
+        let address = format!("{address}/32");
+        ip(&["-n", &self.name, "route", "add", "blackhole", &address]);
+    }
+
     /// Sets a sysctl of the namespace: `net.ipv4.tcp_fin_timeout`.
     ///
     /// # Panics

@@ -177,6 +177,26 @@ impl Report {
             .unwrap_or(Value::Null)
     }
 
+    /// Findings that accuse, ranked.
+    #[must_use]
+    pub fn culprits(&self) -> Vec<Value> {
+        self.0["culprits"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// The finding or the remark of a verdict.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn finding(&self, verdict: &str) -> Value {
+        let notices = self.0["notices"].as_array().cloned().unwrap_or_default();
+        self.culprits()
+            .into_iter()
+            .chain(notices)
+            .find(|finding| finding["verdict"] == verdict)
+            .unwrap_or_else(|| panic!("no {verdict}: {} {}", self.0["culprits"], self.0["notices"]))
+    }
+
     /// Whether a notice of that code is there.
     #[must_use]
     pub fn notices(&self, code: &str) -> bool {

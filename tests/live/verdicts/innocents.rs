@@ -1,0 +1,1 @@
+//! The innocents: a busy proxy on which nothing is wrong accuses nobody.
