@@ -288,7 +288,7 @@ fn tempfile_in(release: &Release) -> tempfile::TempDir {
 }
 
 /// Listens with the shortest queue there is, and fills it: the sockets that do.
-fn full_listener(address: &str) -> Vec<TcpStream> {
+pub(crate) fn full_listener(address: &str) -> Vec<TcpStream> {
     let address: std::net::SocketAddr = address.parse().unwrap();
     let socket = rustix::net::socket(
         rustix::net::AddressFamily::INET,

@@ -101,7 +101,20 @@ impl Netns {
     /// When iproute2 refuses.
     pub fn wire(&self, other: &Self, here: &str, there: &str) {
         let (a, b) = ("up0", "up0");
-        ip(&["-n", &self.name, "link", "add", a, "type", "veth", "peer", "name", b, "netns", &other.name]);
+        ip(&[
+            "-n",
+            &self.name,
+            "link",
+            "add",
+            a,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            b,
+            "netns",
+            &other.name,
+        ]);
         for (netns, device, address) in [(self, a, here), (other, b, there)] {
             let address = format!("{address}/8");
             ip(&["-n", &netns.name, "address", "add", &address, "dev", device]);

@@ -306,6 +306,8 @@ pub struct Finding {
     pub oldest: Option<Duration>,
     /// The clock of most of them; of those, the one that fires first.
     pub clock: Clock,
+    /// Of waves: when the next one is due.
+    pub next_in: Option<Duration>,
     /// The evidence, in words.
     pub because: Vec<String>,
     /// What would free them.

@@ -68,6 +68,7 @@ fn finding(scene: &Scene<'_>, side: Side, address: std::net::IpAddr, course: &Co
         p99: None,
         oldest: None,
         clock: Clock::default(),
+        next_in: None,
         because,
         fix: Vec::new(),
         sockets: Vec::new(),

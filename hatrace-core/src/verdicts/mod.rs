@@ -152,6 +152,7 @@ fn conclude(group: &Group<'_>, scene: &Scene<'_>) -> Option<Finding> {
         p99: group.toll.p99(&ages),
         oldest: ages.iter().max().copied(),
         clock: clock_of(group),
+        next_in: None,
         because: judgement.because,
         fix: judgement.fix,
         sockets: sockets.iter().map(|row| row.cookie).collect(),

@@ -167,6 +167,7 @@ fn finding(side: Side, name: &Name, endless: &Endless<'_>, scene: &Scene<'_>) ->
                 .first()
                 .map_or_else(Clock::never, |row| row.clock.clone())
         },
+        next_in: None,
         because,
         fix,
         // What lingers is under the verdict of whom it waits for; what doesn't is under none but this.

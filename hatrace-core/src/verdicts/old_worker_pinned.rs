@@ -109,6 +109,7 @@ fn finding(pid: Pid, scene: &Scene<'_>) -> Option<Finding> {
         p99: None,
         oldest: rows.iter().map(|row| row.age.at_least).max(),
         clock: Clock::default(),
+        next_in: None,
         because,
         fix,
         sockets: Vec::new(),

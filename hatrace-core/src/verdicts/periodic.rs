@@ -38,6 +38,7 @@ pub fn findings(scene: &Scene<'_>) -> Vec<Finding> {
                 p99: None,
                 oldest: None,
                 clock: Clock::default(),
+                next_in: Some(next),
                 because: vec![format!(
                     "its sockets begin to linger in waves, {} of about {} so far, every {} (± {}); the next in {}",
                     waves.count,

@@ -93,6 +93,7 @@ fn finding(
         p99: None,
         oldest: None,
         clock: Clock::default(),
+        next_in: None,
         because: vec![
             format!(
                 "{used} of the {size} local ports from {from} to {to} are used up: {timewaits} by TIME_WAITs of 60 s each, {open} by connections"

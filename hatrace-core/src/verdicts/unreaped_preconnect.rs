@@ -88,6 +88,7 @@ fn finding(name: &Name, mute: &[(&Standing, Duration)], scene: &Scene<'_>) -> Op
         p99: None,
         oldest: idles().max(),
         clock: Clock::default(),
+        next_in: None,
         because: vec![
             format!(
                 "{} of {} never sent a byte {} and take a slot of maxconn each",

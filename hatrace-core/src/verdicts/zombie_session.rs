@@ -57,6 +57,7 @@ fn finding(pid: Pid, zombies: &[(&Standing, Duration)]) -> Finding {
         p99: None,
         oldest: ages().max(),
         clock: Clock::default(),
+        next_in: None,
         because: vec![
             format!(
                 "{} open in process {pid} (fd {}{}) whose connection the kernel has ended, {}, by two looks",

@@ -97,19 +97,28 @@ pub fn look_at(watch: &mut Watch, depth: Depth) -> Result<(), Problem> {
 /// The surveys of a watch: one at its beginning, one now and then, one at its end.
 struct Surveys {
     next: Mono,
+    apart: Duration,
 }
 
 impl Surveys {
-    /// What is wrong without closing lasts: it need not be looked for often.
-    const APART: Duration = Duration::from_secs(10);
+    /// What is wrong without closing lasts: it need not be looked for often. But more than once.
+    const APART: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(10);
     /// After one that took a millisecond, this many of silence at least.
     const SILENCE: u32 = 200;
+
+    fn of(length: Option<Duration>) -> Self {
+        let apart = length.map_or(*Self::APART.end(), |length| length / 4);
+        Self {
+            next: clock::now(),
+            apart: apart.clamp(*Self::APART.start(), *Self::APART.end()),
+        }
+    }
 
     fn due(&mut self, now: Mono, watch: &mut Watch) {
         if now >= self.next {
             survey(watch, false);
             let took = clock::now().since(now);
-            self.next = now.plus(Self::APART.max(took * Self::SILENCE));
+            self.next = now.plus(self.apart.max(took * Self::SILENCE));
         }
     }
 }
@@ -138,7 +147,7 @@ pub async fn drive(
     let end = length.map(|length| Instant::now() + length);
     let mut beat = tokio::time::interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut surveys = Surveys { next: clock::now() };
+    let mut surveys = Surveys::of(length);
     let stop = loop {
         let elapsed = async {
             match end {

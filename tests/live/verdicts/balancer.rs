@@ -71,19 +71,32 @@ fn one_of_nine_never_closes(release: &Release) {
     assert_eq!(first["verdict"], "peer-never-closes");
     assert_eq!(first["responsible"], "peer");
     assert_eq!(first["confidence"], "certain", "{first:#}");
-    assert_eq!((&first["side"], &first["state"]), (&json!("client"), &json!("FIN_WAIT2")));
+    assert_eq!(
+        (&first["side"], &first["state"]),
+        (&json!("client"), &json!("FIN_WAIT2"))
+    );
     assert_eq!(first["proxy"], "fe");
     assert_eq!(first["open"], leaked);
     assert_eq!(first["pinned"], leaked);
     let fix = fixes(first);
-    assert_eq!(fix, [format!("timeout client-fin 30s (frontend fe, {})", rig.line("frontend fe"))]);
+    assert_eq!(
+        fix,
+        [format!(
+            "timeout client-fin 30s (frontend fe, {})",
+            rig.line("frontend fe")
+        )]
+    );
     let clock = &first["clock"];
     assert_eq!(clock["name"], "timeout client", "{clock}");
     assert_eq!(clock["source"], rig.line("timeout client 1h"));
     each_under_one(&report);
     for well in WELL {
         assert!(!text(first, "peer").contains(well));
-        let accused = report.json()["notices"].as_array().unwrap().iter().any(|notice| notice["peer"] == well);
+        let accused = report.json()["notices"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|notice| notice["peer"] == well);
         assert!(!accused, "{}", report.json()["notices"]);
     }
 }

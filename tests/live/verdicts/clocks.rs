@@ -98,7 +98,11 @@ fn check(release: &Release, case: &Case) {
         rig.haproxy.ask("show sess").matches("fe=fe ").count() == 0
     });
     let late = wall() - promised;
-    assert!(late.abs() < 1.2, "{}: {late} s after what was promised", case.name);
+    assert!(
+        late.abs() < 1.2,
+        "{}: {late} s after what was promised",
+        case.name
+    );
     drop(pairs);
 }
 

@@ -77,7 +77,9 @@ fn three_causes_are_three_findings(release: &Release) {
         for _ in 0..40 {
             drop(fetch("10.0.0.8", "10.0.0.1:8000"));
         }
-        let served = (0..2 * STUBBORN).map(|_| talk("10.0.0.8", "10.0.0.1:8002")).collect();
+        let served = (0..2 * STUBBORN)
+            .map(|_| talk("10.0.0.8", "10.0.0.1:8002"))
+            .collect();
         (leaked, served)
     });
     // The clients close; one server does as well, the other ignores it.
@@ -96,16 +98,30 @@ fn three_causes_are_three_findings(release: &Release) {
     };
     assert_eq!(culprits.len(), 3, "{culprits:#?}");
     let leaky = by_verdict("10.0.0.7");
-    assert_eq!((text(leaky, "verdict"), text(leaky, "responsible")), ("peer-never-closes", "peer"));
-    assert_eq!((&leaky["open"], &leaky["pinned"]), (&LEAKED.into(), &LEAKED.into()), "{leaky:#}");
+    assert_eq!(
+        (text(leaky, "verdict"), text(leaky, "responsible")),
+        ("peer-never-closes", "peer")
+    );
+    assert_eq!(
+        (&leaky["open"], &leaky["pinned"]),
+        (&LEAKED.into(), &LEAKED.into()),
+        "{leaky:#}"
+    );
     let path = by_verdict("10.9.1.0/24");
-    assert_eq!((text(path, "verdict"), text(path, "responsible")), ("path-drops-fin", "path"));
+    assert_eq!(
+        (text(path, "verdict"), text(path, "responsible")),
+        ("path-drops-fin", "path")
+    );
     assert_eq!(text(path, "confidence"), "certain", "{path:#}");
     assert_eq!(path["open"], VANISHED, "{path:#}");
     let server = by_verdict("127.0.0.1");
     assert_eq!(text(server, "responsible"), "server", "{server:#}");
     assert_eq!(text(server, "server"), "stubborn");
-    assert_eq!((&server["open"], &server["pinned"]), (&STUBBORN.into(), &STUBBORN.into()), "{server:#}");
+    assert_eq!(
+        (&server["open"], &server["pinned"]),
+        (&STUBBORN.into(), &STUBBORN.into()),
+        "{server:#}"
+    );
     for culprit in [leaky, server] {
         assert_eq!(text(culprit, "confidence"), "certain", "{culprit:#}");
     }

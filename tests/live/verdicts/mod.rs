@@ -2,7 +2,10 @@
 
 mod balancer;
 mod clocks;
+mod course;
+mod innocents;
 mod mixture;
+mod odd;
 
 use hatrace_tests::haproxy::{GLOBAL, Haproxy, Start};
 use hatrace_tests::netns::Netns;

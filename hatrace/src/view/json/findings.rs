@@ -75,6 +75,7 @@ fn finding(rank: Option<u32>, finding: &Finding, page: &Page) -> Value {
         "responsible": finding.responsible.name(),
         "confidence": finding.confidence.name(),
         "clock": ClockRow::of(&finding.clock),
+        "next_in_s": finding.next_in.map(units::seconds),
         "because": finding.because,
         "fix": finding.fix.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "sockets": finding.sockets.iter().take(COOKIES).map(ToString::to_string).collect::<Vec<_>>(),
