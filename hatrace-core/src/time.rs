@@ -47,6 +47,11 @@ impl Mono {
     }
 }
 
+/// Spans added up; held at the longest there is, because nothing that is told may make the engine panic.
+pub fn sum(spans: impl Iterator<Item = Duration>) -> Duration {
+    spans.fold(Duration::ZERO, Duration::saturating_add)
+}
+
 /// When something began, as far as it is known.
 ///
 /// A socket older than hatrace began at a moment nobody recorded; the kernel's own timestamps bound it

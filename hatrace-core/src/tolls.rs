@@ -85,7 +85,7 @@ impl Toll {
     fn add(&mut self, wait: Duration, by_peer: bool) {
         self.ended += 1;
         self.by_peer += u64::from(by_peer);
-        self.seconds += wait;
+        self.seconds = self.seconds.saturating_add(wait);
         self.longest = self.longest.max(wait);
         *self.lengths.entry(step(wait)).or_default() += 1;
     }
@@ -100,7 +100,7 @@ impl Toll {
     pub fn merge(&mut self, other: &Self) {
         self.ended += other.ended;
         self.by_peer += other.by_peer;
-        self.seconds += other.seconds;
+        self.seconds = self.seconds.saturating_add(other.seconds);
         self.longest = self.longest.max(other.longest);
         for (step, count) in &other.lengths {
             *self.lengths.entry(*step).or_default() += count;

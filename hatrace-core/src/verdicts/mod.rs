@@ -38,6 +38,7 @@ pub(crate) use scene::{SURE, Scene};
 use crate::clock::Clock;
 use crate::snapshot::Lingering;
 use crate::sock::Side;
+use crate::time::sum;
 use crate::tolls::Party;
 use group::{Group, gather};
 use rule::Rule;
@@ -148,7 +149,7 @@ fn conclude(group: &Group<'_>, scene: &Scene<'_>) -> Option<Finding> {
         open: group.subjects.len() as u64,
         ended: group.toll.ended,
         pinned: group.pinned.len() as u64,
-        socket_seconds: ages.iter().sum::<std::time::Duration>() + group.toll.seconds,
+        socket_seconds: sum(ages.iter().copied()).saturating_add(group.toll.seconds),
         p99: group.toll.p99(&ages),
         oldest: ages.iter().max().copied(),
         clock: clock_of(group),

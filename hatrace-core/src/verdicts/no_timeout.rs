@@ -13,6 +13,7 @@ use crate::sock::{Holder, Side};
 use crate::stream::Name;
 use crate::survey::Standing;
 use crate::tcp::TcpState;
+use crate::time::sum;
 
 /// A timeout from here on bounds nothing: nobody waits for it.
 const ABSURD: Duration = Duration::from_secs(6 * 3600);
@@ -157,7 +158,7 @@ fn finding(side: Side, name: &Name, endless: &Endless<'_>, scene: &Scene<'_>) ->
         open: (open + standing) as u64,
         ended: 0,
         pinned: 0,
-        socket_seconds: ages().sum(),
+        socket_seconds: sum(ages()),
         p99: None,
         oldest: Some(oldest),
         clock: Clock {

@@ -11,6 +11,7 @@ use crate::ids::{Cookie, Pid};
 use crate::snapshot::Lingering;
 use crate::sock::Side;
 use crate::tcp::TcpState;
+use crate::time::sum;
 use crate::units;
 
 /// How many peers the evidence names.
@@ -105,7 +106,7 @@ fn finding(pid: Pid, scene: &Scene<'_>) -> Option<Finding> {
         open: total as u64,
         ended: 0,
         pinned: 0,
-        socket_seconds: rows.iter().map(|row| row.age.at_least).sum(),
+        socket_seconds: sum(rows.iter().map(|row| row.age.at_least)),
         p99: None,
         oldest: rows.iter().map(|row| row.age.at_least).max(),
         clock: Clock::default(),

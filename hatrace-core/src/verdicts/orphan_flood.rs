@@ -8,6 +8,7 @@ use super::scene::Scene;
 use crate::clock::Clock;
 use crate::snapshot::Lingering;
 use crate::sock::{Holder, Side};
+use crate::time::sum;
 
 /// From this part of `tcp_max_orphans` on it is worth saying: the kernel counts those that send much twice or four times
 /// (`tcp_out_of_resources()`), so it may already be giving some up.
@@ -65,7 +66,7 @@ fn finding(own: &[&Lingering], orphans: u64, limit: u64) -> Finding {
         open: own.len() as u64,
         ended: 0,
         pinned: 0,
-        socket_seconds: own.iter().map(|row| row.age.at_least).sum(),
+        socket_seconds: sum(own.iter().map(|row| row.age.at_least)),
         p99: None,
         oldest: own.iter().map(|row| row.age.at_least).max(),
         clock: own.first().map_or_else(Clock::default, |row| row.clock.clone()),

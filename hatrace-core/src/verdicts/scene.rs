@@ -95,7 +95,7 @@ impl<'a> Scene<'a> {
     pub fn silence(&self, row: &Lingering) -> Duration {
         let heard = row.look.and_then(|look| {
             let quiet = look.quiet?;
-            Some(quiet.data_received + self.now.since(look.at))
+            Some(quiet.data_received.saturating_add(self.now.since(look.at)))
         });
         heard.map_or(row.age.at_least, |heard| heard.min(row.age.at_least))
     }
@@ -105,7 +105,7 @@ impl<'a> Scene<'a> {
     pub fn unacknowledged(&self, row: &Lingering) -> Duration {
         let heard = row.look.and_then(|look| {
             let quiet = look.quiet?;
-            Some(quiet.ack_received + self.now.since(look.at))
+            Some(quiet.ack_received.saturating_add(self.now.since(look.at)))
         });
         heard.map_or(row.age.at_least, |heard| heard.min(row.age.at_least))
     }

@@ -20,11 +20,9 @@ pub const RULE: Rule = Rule {
     conclude,
 };
 
-fn claim(row: &Lingering, _: &Scene<'_>) -> Option<Party> {
-    let unread = row.unread.is_some_and(|bytes| bytes > 0);
-    let mine =
-        row.state == TcpState::CloseWait && row.holder == Holder::Held && unread && row.age.at_least >= YOUNG;
-    if !mine {
+fn claim(row: &Lingering, scene: &Scene<'_>) -> Option<Party> {
+    let waits = row.state == TcpState::CloseWait && row.holder == Holder::Held && row.age.at_least >= YOUNG;
+    if !waits || !unread(row) && !goes_on(row, scene) {
         return None;
     }
     let party = Party::of(row)?;
@@ -34,6 +32,19 @@ fn claim(row: &Lingering, _: &Scene<'_>) -> Option<Party> {
         server: session.and_then(|session| session.facts.server.clone()),
         ..party
     })
+}
+
+fn unread(row: &Lingering) -> bool {
+    row.unread.is_some_and(|bytes| bytes > 0)
+}
+
+/// HAProxy has read the client's FIN and goes on with the request all the same: in HTTP mode it doesn't pass the FIN on.
+fn goes_on(row: &Lingering, scene: &Scene<'_>) -> bool {
+    let http = scene
+        .frontend(row)
+        .is_some_and(|frontend| frontend.mode.value == ProxyMode::Http);
+    let live = row.naming.session.is_some() && row.naming.without.is_none();
+    row.side == Side::Client && http && live && instead(row, scene) != Instead::Nothing
 }
 
 /// What HAProxy waits for instead of reading.
@@ -77,8 +88,14 @@ fn conclude(group: &Group<'_>, scene: &Scene<'_>) -> Judgement {
         Instead::Queue => Judgement::new(Responsible::Haproxy, Confidence::Likely),
         Instead::Nothing => Judgement::new(Responsible::Haproxy, Confidence::Possible),
     };
+    let all_read = !group.subjects.iter().any(|row| unread(row));
     judgement.because.push(format!(
-        "the peer of {count} has closed {long}, and its FIN is unread (Recv-Q counts it)"
+        "the peer of {count} has closed {long}, and {}",
+        if all_read {
+            "HAProxy goes on with the request all the same"
+        } else {
+            "its FIN is unread (Recv-Q counts it)"
+        }
     ));
     judgement.because.push(match instead {
         Instead::Answer => format!("HAProxy has passed the request on, waits for {server}'s answer, and doesn't read from the client meanwhile (no `option abortonclose`)"),

@@ -12,6 +12,7 @@ use crate::sock::Side;
 use crate::stream::Name;
 use crate::survey::Standing;
 use crate::tcp::TcpState;
+use crate::time::sum;
 
 /// A first request takes its time; after this it should have come, by the guides' values for `timeout http-request`.
 const ENOUGH: Duration = Duration::from_secs(20);
@@ -84,7 +85,7 @@ fn finding(name: &Name, mute: &[(&Standing, Duration)], scene: &Scene<'_>) -> Op
         open: mute.len() as u64,
         ended: 0,
         pinned: 0,
-        socket_seconds: idles().sum(),
+        socket_seconds: sum(idles()),
         p99: None,
         oldest: idles().max(),
         clock: Clock::default(),

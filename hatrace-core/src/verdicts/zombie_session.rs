@@ -11,6 +11,7 @@ use crate::ids::Pid;
 use crate::sock::Side;
 use crate::survey::Standing;
 use crate::tcp::TcpState;
+use crate::time::sum;
 
 /// A socket is closed for a moment before it is connected, and before HAProxy closes its descriptor.
 const LASTING: Duration = Duration::from_secs(3);
@@ -53,7 +54,7 @@ fn finding(pid: Pid, zombies: &[(&Standing, Duration)]) -> Finding {
         open: zombies.len() as u64,
         ended: 0,
         pinned: 0,
-        socket_seconds: ages().sum(),
+        socket_seconds: sum(ages()),
         p99: None,
         oldest: ages().max(),
         clock: Clock::default(),

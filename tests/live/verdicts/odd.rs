@@ -66,7 +66,7 @@ fn clients_that_left_while_the_server_thinks(release: &Release) {
         .unwrap();
     assert_eq!(text(slow, "verdict"), "unread-fin", "{slow:#}");
     assert_eq!(text(slow, "responsible"), "server");
-    assert_eq!(slow["open"], 6, "{slow:#}");
+    assert_eq!(slow["open"], 6, "{culprits:#?}");
     let clock = &slow["clock"];
     assert_eq!(
         (text(clock, "name"), text(clock, "source")),
