@@ -92,10 +92,22 @@ pub(crate) fn each_under_one(report: &Report) {
             }
         }
     }
+    let mut ghosts = 0;
     for row in report.lingering() {
         if row.json["age_s"].as_f64().unwrap() >= 5.0 {
             let cookie = row.json["cookie"].to_string();
-            assert!(seen.contains_key(&cookie), "under no finding: {}", row.json);
+            // A record whose end the kernel has not shown has no socket any more, and no addresses.
+            if row.json["peer"].is_null() && ghosts < report.missed() {
+                ghosts += 1;
+                continue;
+            }
+            assert!(
+                seen.contains_key(&cookie),
+                "under no finding: {} {} {}",
+                row.json,
+                report.json()["totals"],
+                report.json()["notices"]
+            );
             assert_eq!(row.json["verdict"], seen[&cookie], "{}", row.json);
         }
     }

@@ -116,16 +116,20 @@ fn stages(workspace: &Workspace, options: &Options) -> Result<Vec<Stage>> {
         Stage::new("architecture", &tests, minutes(10)),
     ];
     if targets.iter().any(|target| target.starts_with(LIVE)) {
-        stages.push(Stage::new(
-            "live",
-            &live,
-            minutes(if options.all { 60 } else { 12 }),
-        ));
+        let mut stage = Stage::new("live", &live, minutes(if options.all { 60 } else { 25 }));
+        stage.harness(&["--test-threads".to_owned(), at_a_time().to_string()]);
+        stages.push(stage);
     }
     for stage in &mut stages {
         stage.harness(&options.harness());
     }
     Ok(stages)
+}
+
+/// How many live tests run at a time: they wait for timeouts, most of the time.
+fn at_a_time() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (processors * 2).clamp(4, 8)
 }
 
 #[cfg(test)]
