@@ -66,6 +66,16 @@ impl Party {
     }
 }
 
+impl Party {
+    /// Whether another one is the same, or was before HAProxy told its names.
+    #[must_use]
+    pub fn is_or_was(&self, other: &Self) -> bool {
+        let unnamed = other.proxy.is_none() && other.server.is_none();
+        (self.side, self.address, self.port) == (other.side, other.address, other.port)
+            && (unnamed || (&self.proxy, &self.server) == (&other.proxy, &other.server))
+    }
+}
+
 /// What one party has cost.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Toll {

@@ -86,6 +86,9 @@ impl<'a> Proxies<'a> {
     }
 }
 
+/// How long after its time a timer may fire: HAProxy looks at them when it wakes up.
+const OVERDUE: Duration = Duration::from_secs(1);
+
 /// When a timer fires by HAProxy's word: within these bounds.
 #[derive(Clone, Copy, Debug)]
 struct Window {
@@ -202,7 +205,8 @@ fn never(session: &Session, proxies: &Proxies<'_>) -> Clock {
 fn named(kinds: &[TimeoutKind], window: Window, proxies: &Proxies<'_>, starts: &[Mono], now: Mono) -> Clock {
     let left = window.earliest.since(now);
     // A timer that was due and has not fired was started anew since HAProxy told of it.
-    let fires_in = (window.latest.plus(Duration::from_secs(2)) >= now).then_some(window.middle().since(now));
+    let overdue = window.latest.plus(OVERDUE) < now;
+    let fires_in = (!overdue).then(|| window.middle().since(now));
     let candidates = || {
         kinds.iter().filter_map(|kind| {
             let set = proxies.set(*kind)?;
@@ -212,7 +216,7 @@ fn named(kinds: &[TimeoutKind], window: Window, proxies: &Proxies<'_>, starts: &
     for (kind, set, length) in candidates() {
         let start = starts.iter().map(|start| start.plus(length));
         if let Some(at) = start.into_iter().find(|at| window.holds(*at)) {
-            return by_line(kind, set, Some(at.since(now)), proxies);
+            return by_line(kind, set, (!overdue).then(|| at.since(now)), proxies);
         }
     }
     // None began with what the kernel saw: the first that is long enough, by HAProxy's own order.

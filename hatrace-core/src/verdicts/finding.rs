@@ -271,6 +271,15 @@ impl fmt::Display for Fix {
     }
 }
 
+impl Finding {
+    /// Whether it is listed among the culprits: it says of whom its own sockets wait for something.
+    #[must_use]
+    pub const fn accuses(&self) -> bool {
+        let remark = matches!(self.verdict, Verdict::NoTimeout) && self.sockets.is_empty();
+        self.verdict.accuses() && !remark
+    }
+}
+
 /// One finding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {

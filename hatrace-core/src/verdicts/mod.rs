@@ -78,8 +78,8 @@ pub(crate) fn judge(scene: &Scene<'_>, by: By) -> Vec<Finding> {
         .collect();
     findings.extend(SURVEYORS.iter().flat_map(|rule| rule(scene)));
     findings.sort_by(|one, other| {
-        (other.verdict.accuses(), other.socket_seconds, other.open)
-            .cmp(&(one.verdict.accuses(), one.socket_seconds, one.open))
+        (other.accuses(), other.socket_seconds, other.open)
+            .cmp(&(one.accuses(), one.socket_seconds, one.open))
             .then_with(|| (one.verdict, &one.whom).cmp(&(other.verdict, &other.whom)))
     });
     findings
@@ -109,16 +109,16 @@ fn claimed<'a>(scene: &'a Scene<'_>) -> Vec<Group<'a>> {
         let Some(ended) = rule.ended else { continue };
         let over = scene.tolls.of(ended.awaited);
         for (party, toll) in over.filter(|(party, _)| (ended.mine)(party, scene)) {
-            // What peers ended themselves, late or not, is nobody's finding by itself.
-            let known = groups.contains_key(&(index, party.clone()));
-            if !known && toll.by_peer == toll.ended {
-                continue;
+            let same = |(own, other): &(usize, Party)| *own == index && other.is_or_was(party);
+            match groups.iter_mut().find(|(key, _)| same(key)) {
+                Some((_, group)) => group.toll.merge(toll),
+                None if scene.is_telling(toll) => {
+                    let mut group = Group::new(rule.verdict, party);
+                    group.toll.merge(toll);
+                    groups.insert((index, party.clone()), group);
+                }
+                None => {}
             }
-            groups
-                .entry((index, party.clone()))
-                .or_insert_with(|| Group::new(rule.verdict, party))
-                .toll
-                .merge(toll);
         }
     }
     groups.into_values().collect()

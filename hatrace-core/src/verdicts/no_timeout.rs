@@ -34,7 +34,7 @@ struct Endless<'a> {
 pub fn findings(scene: &Scene<'_>) -> Vec<Finding> {
     let mut endless: BTreeMap<Place, Endless<'_>> = BTreeMap::new();
     for row in scene.rows {
-        if let Some(place) = lingers_for_ever(row) {
+        if let Some(place) = lingers_for_ever(row, scene) {
             endless.entry(place).or_default().rows.push(row);
         }
     }
@@ -45,16 +45,29 @@ pub fn findings(scene: &Scene<'_>) -> Vec<Finding> {
     }
     endless
         .into_iter()
-        .filter_map(|((side, name), endless)| finding(side, &name, &endless, scene))
+        .flat_map(|((side, name), endless)| {
+            // What lingers is somebody's already: of that this is a remark. What stands idle is nobody's but the configuration's.
+            let Endless { rows, standing } = endless;
+            let lingering = Endless {
+                rows,
+                standing: Vec::new(),
+            };
+            let idle = Endless {
+                rows: Vec::new(),
+                standing,
+            };
+            [lingering, idle].map(|part| finding(side, &name, &part, scene))
+        })
+        .flatten()
         .collect()
 }
 
-fn lingers_for_ever(row: &Lingering) -> Option<Place> {
+fn lingers_for_ever(row: &Lingering, scene: &Scene<'_>) -> Option<Place> {
     let held = row.holder == Holder::Held && matches!(row.side, Side::Client | Side::Server);
     let none = row.clock.name == ClockName::None;
     let absurd = matches!(row.clock.name, ClockName::Timeout(_))
         && row.clock.fires_in.is_some_and(|left| left >= ABSURD);
-    let mine = held && (none || absurd) && row.age.at_least >= SURE && row.state != TcpState::CloseWait;
+    let mine = held && (none || absurd) && scene.silence(row) >= SURE && row.state != TcpState::CloseWait;
     mine.then(|| Some((row.side, row.naming.proxy.clone()?)))
         .flatten()
 }

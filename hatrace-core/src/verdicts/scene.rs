@@ -18,7 +18,7 @@ use crate::stream::EndState;
 use crate::survey::Surveys;
 use crate::tcp::TcpState;
 use crate::time::Mono;
-use crate::tolls::{Awaited, Party, Tolls};
+use crate::tolls::{Awaited, Party, Toll, Tolls};
 
 /// Below this age nobody is accused of anything: networks and programs take their time.
 pub const YOUNG: Duration = Duration::from_secs(5);
@@ -150,6 +150,13 @@ impl<'a> Scene<'a> {
             .map(|(_, toll)| toll.by_peer)
             .sum();
         self.counts.counted.get(side) + by_peers
+    }
+
+    /// Whether waits that are over say something by themselves: several long ones that the peer did not end, or a very long one.
+    #[must_use]
+    pub fn is_telling(&self, toll: &Toll) -> bool {
+        let by_others = |long: Duration| toll.longer_than(long).saturating_sub(toll.by_peer);
+        by_others(YOUNG) >= HABIT as u64 || by_others(SURE * 3) > 0
     }
 
     /// Whether a party has left a connection unclosed for so long that its younger ones need no more waiting for.

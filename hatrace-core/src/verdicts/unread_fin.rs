@@ -7,6 +7,7 @@ use super::rule::{Judgement, Rule};
 use super::scene::{Scene, YOUNG};
 use super::wording;
 use crate::config::ProxyMode;
+use crate::naming::Without;
 use crate::snapshot::Lingering;
 use crate::sock::{Holder, Side};
 use crate::stream::EndState;
@@ -22,7 +23,10 @@ pub const RULE: Rule = Rule {
 
 fn claim(row: &Lingering, scene: &Scene<'_>) -> Option<Party> {
     let waits = row.state == TcpState::CloseWait && row.holder == Holder::Held && row.age.at_least >= YOUNG;
-    if !waits || !unread(row) && !goes_on(row, scene) {
+    // Of one that HAProxy could not be asked about nothing can be said.
+    let told = row.naming.session.is_some() && row.naming.without.is_none()
+        || matches!(row.naming.without, Some(Without::Streamless(_)));
+    if !waits || !told || !unread(row) && !goes_on(row, scene) {
         return None;
     }
     let party = Party::of(row)?;

@@ -7,6 +7,7 @@
 mod config;
 mod line;
 mod page;
+mod rows;
 mod talk;
 mod world;
 

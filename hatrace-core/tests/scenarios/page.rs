@@ -8,6 +8,7 @@ use hatrace_core::ids::Cookie;
 use hatrace_core::naming::Naming;
 use hatrace_core::snapshot::{Dwell, Lingering, Snapshot};
 use hatrace_core::time::{Age, AgeBound, Mono};
+use hatrace_core::verdicts::Finding;
 
 use crate::line::ORIGIN;
 
@@ -21,11 +22,43 @@ pub fn page(names: &[String], snapshot: &Snapshot, events: &[Event]) -> Vec<Stri
             .iter()
             .map(|row| format!("now   {}", lingering(names, row))),
     );
+    lines.extend(snapshot.findings.iter().map(|found| finding(names, found)));
     lines.extend(events.iter().map(|happened| event(names, happened)));
     for notice in &snapshot.notices {
         lines.push(format!("said  {} {}", notice.code, notice.count));
     }
     lines
+}
+
+fn finding(names: &[String], finding: &Finding) -> String {
+    let mut line = format!(
+        "finding {} {}: {}, {}",
+        finding.verdict,
+        finding.confidence.name(),
+        finding.whom,
+        finding.responsible.name()
+    );
+    let places = [&finding.proxy, &finding.server].into_iter().flatten();
+    for place in places {
+        line.push_str(&format!(", {place}"));
+    }
+    if let Some(state) = finding.state {
+        line.push_str(&format!(", {} {state}", finding.side));
+    }
+    line.push_str(&format!(
+        ", open {}, pinned {}, ended {}",
+        finding.open, finding.pinned, finding.ended
+    ));
+    let sockets: Vec<&str> = finding
+        .sockets
+        .iter()
+        .map(|cookie| name(names, *cookie))
+        .collect();
+    line.push_str(&format!(": {}", sockets.join(" ")));
+    for fix in &finding.fix {
+        line.push_str(&format!(" | fix {fix}"));
+    }
+    line
 }
 
 fn totals(snapshot: &Snapshot) -> String {

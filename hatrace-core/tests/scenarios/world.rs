@@ -1,26 +1,23 @@
 //! What a story moves: a small model of the kernel half (its table, its ring, its counters) in front of the real engine.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hatrace_core::config::Configuration;
-use hatrace_core::ids::{Cookie, Fd, Netns, Pid};
-use hatrace_core::input::{Counts, Gap, Input, Limits, ProcessChange, ShortDwell, Sweep, Transition};
+use hatrace_core::ids::{Cookie, Netns, Pid};
+use hatrace_core::input::{Counts, Gap, Input, ProcessChange, ShortDwell, Transition};
 use hatrace_core::life::{EndedLife, Life, Step};
-use hatrace_core::sock::{BySide, Claim, Endpoints, Quiet, Side, SockRow, Timer};
-use hatrace_core::tcp::{StateSet, TcpState};
+use hatrace_core::sock::{BySide, Endpoints, Side, SockRow};
+use hatrace_core::tcp::TcpState;
 use hatrace_core::time::{Mono, Since};
 use hatrace_core::{Engine, Settings};
 
 use crate::config;
-use crate::line::{Line, side, span, state};
+use crate::line::{Line, side, state};
 use crate::page;
+use crate::rows::{HOME, endpoints};
 use crate::talk::{self, Open, Talk};
-
-/// The namespace of stories that don't say.
-const HOME: u32 = 1;
 
 /// The model and the engine.
 pub struct World {
@@ -29,8 +26,10 @@ pub struct World {
     table: BTreeMap<Cookie, Life>,
     ring: Vec<(Mono, Input)>,
     counts: Counts,
-    rows: Vec<SockRow>,
+    pub(crate) rows: Vec<SockRow>,
     talk: Talk,
+    /// Addresses that rows gave to their sockets.
+    pub(crate) ends: BTreeMap<Cookie, Endpoints>,
     configuration: Configuration,
     /// `-a`: every transition is told as it happens.
     all: bool,
@@ -46,6 +45,7 @@ impl World {
             counts: Counts::default(),
             rows: Vec::new(),
             talk: Talk::default(),
+            ends: BTreeMap::new(),
             configuration: Configuration::default(),
             all: false,
         }
@@ -131,7 +131,7 @@ impl World {
         Ok(())
     }
 
-    fn tell(&mut self, at: Mono, input: Input) -> Result<(), String> {
+    pub(crate) fn tell(&mut self, at: Mono, input: Input) -> Result<(), String> {
         self.engine.as_mut().ok_or("no start yet")?.handle(at, input);
         Ok(())
     }
@@ -141,7 +141,7 @@ impl World {
         self.tell(line.at, input(cookie))
     }
 
-    fn cookie(&mut self, name: &str) -> Cookie {
+    pub(crate) fn cookie(&mut self, name: &str) -> Cookie {
         let index = self.names.iter().position(|known| known == name);
         let index = index.unwrap_or_else(|| {
             self.names.push(name.to_owned());
@@ -173,14 +173,14 @@ impl World {
         for name in line.keys.values() {
             self.cookie(name);
         }
-        let (names, table) = (&self.names, &self.table);
+        let (names, table, ends) = (&self.names, &self.table, &self.ends);
         self.talk.look(line, |name| {
             let index = names.iter().position(|known| known == name).unwrap_or(0);
             let cookie = Cookie(index as u64 + 1);
             let life = table.get(&cookie);
             Open {
                 cookie,
-                endpoints: endpoints(cookie),
+                endpoints: endpoints(ends, cookie),
                 state: life
                     .and_then(Life::current)
                     .map_or(TcpState::Established, |step| step.state),
@@ -222,7 +222,7 @@ impl World {
                 side,
                 from,
                 to,
-                endpoints: endpoints(cookie),
+                endpoints: endpoints(&self.ends, cookie),
                 pid: life.pid,
             };
             self.tell(line.at, Input::Transition(transition))?;
@@ -276,7 +276,7 @@ impl World {
             dead: line.has("dead"),
             done: line.has("done"),
             unaccepted: line.has("unaccepted"),
-            endpoints: endpoints(cookie),
+            endpoints: endpoints(&self.ends, cookie),
             unread: line.number("unread", 0)?,
             unacked: line.number("unacked", 0)?,
         };
@@ -286,85 +286,6 @@ impl World {
             return Ok(());
         }
         self.tell(line.at, input)
-    }
-
-    /// `row A client FIN_WAIT2 fd=9`: a socket as the next sweep will find it.
-    fn row(&mut self, line: &Line) -> Result<(), String> {
-        let [name, side_name, state_name, ..] = line.words.as_slice() else {
-            return Err("a row is NAME SIDE STATE".to_owned());
-        };
-        let cookie = self.cookie(name);
-        let timewait = line.has("timewait");
-        let fd = line.number("fd", 0)?;
-        let claim = match fd {
-            0 if line.has("stranger") => Claim::None,
-            0 => Claim::Listener,
-            fd => Claim::Fd {
-                pid: Pid(line.number("pid", 7)?),
-                fd: Fd(fd),
-            },
-        };
-        let mut quiet = line.keys.get("quiet").map(|text| text.split(',').map(span));
-        let mut next = || quiet.as_mut().and_then(Iterator::next).transpose();
-        let quiet = match (next()?, next()?, next()?) {
-            (Some(data_sent), Some(data_received), Some(ack_received)) => Some(Quiet {
-                data_sent,
-                data_received,
-                ack_received,
-            }),
-            _ => None,
-        };
-        let left = line.span("left")?;
-        let (retransmit, probe) = (line.span("retransmit")?, line.span("probe")?);
-        self.rows.push(SockRow {
-            cookie,
-            timewait,
-            state: state(state_name)?,
-            claim,
-            side: side(side_name)?,
-            endpoints: endpoints(cookie),
-            netns: Netns(line.number("netns", HOME)?),
-            inode: (fd != 0).then_some(u64::from(fd) + 1000),
-            orphaned: None,
-            unread: line.number("unread", 0)?,
-            unacked: line.number("unacked", 0)?,
-            retransmits: line.number("retransmits", 0)?,
-            timer: match (left, retransmit, probe) {
-                (Some(left), _, _) if timewait => Timer::Timewait(left),
-                (Some(left), _, _) => Timer::Keepalive(left),
-                (_, Some(left), _) => Timer::Retransmit(left),
-                (_, _, Some(left)) => Timer::Probe(left),
-                (None, None, None) => Timer::None,
-            },
-            quiet,
-            rto: line.span("rto")?,
-        });
-        Ok(())
-    }
-
-    fn sweep(&mut self, line: &Line) -> Result<(), String> {
-        let netns = Netns(line.number("netns", HOME)?);
-        let overflow = line.keys.get("overflow").map(|text| text.parse());
-        let sweep = Sweep {
-            netns: vec![netns],
-            states: match line.keys.get("states") {
-                None => TcpState::ALL.into_iter().collect(),
-                Some(names) => names.split(',').map(state).collect::<Result<StateSet, _>>()?,
-            },
-            took: line.span("took")?.unwrap_or_default(),
-            fds: !line.has("no-fds"),
-            rows: std::mem::take(&mut self.rows),
-            timewait_overflow: overflow.transpose().map_err(|_| "overflow wants a number")?,
-            limits: vec![(
-                netns,
-                Limits {
-                    fin_timeout: Some(line.span("fin_timeout")?.unwrap_or(Duration::from_secs(60))),
-                    orphan_retries: Some(line.number("orphan_retries", 0)?),
-                    retries2: Some(line.number("retries2", 15)?),
-                },
-            )],
-        };
-        self.tell(line.at, Input::Sweep(Box::new(sweep)))
     }
 }
 
@@ -403,12 +324,4 @@ fn enter(life: &mut Life, from: TcpState, to: TcpState, at: Mono) {
 
 fn add(figures: &mut BySide<u64>, side: Side) {
     figures.set(side, figures.get(side) + 1);
-}
-
-fn endpoints(cookie: Cookie) -> Endpoints {
-    let host = u8::try_from(cookie.0 % 250).unwrap_or(0) + 1;
-    Endpoints::new(
-        SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 80)),
-        SocketAddr::from((Ipv4Addr::new(198, 51, 100, host), 40_000)),
-    )
 }

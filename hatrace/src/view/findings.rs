@@ -16,7 +16,7 @@ pub fn split<'a>(snapshot: &'a Snapshot, page: &Page) -> (Vec<&'a Finding>, Vec<
     page.selection
         .findings(snapshot)
         .into_iter()
-        .partition(|finding| finding.verdict.accuses())
+        .partition(|finding| finding.accuses())
 }
 
 /// Every finding at length.
@@ -50,7 +50,10 @@ pub fn write(
     if culprits.len() > most {
         writeln!(out, "... {} more: hatrace culprits -n all", culprits.len() - most)?;
     }
-    for finding in remarks {
+    // A few harmless ones are not worth a line.
+    const FEW: u64 = 5;
+    let worth = |finding: &&&Finding| finding.verdict != Verdict::Harmless || finding.open >= FEW;
+    for finding in remarks.iter().filter(worth) {
         writeln!(out, "-  {}", sentence(finding, page))?;
         details(out, finding)?;
     }
