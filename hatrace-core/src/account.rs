@@ -44,6 +44,8 @@ impl Engine {
         }
         let mut without_session: Vec<_> = reasons.into_iter().collect();
         without_session.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let mut dwell = dwells.rows();
+        self.mark_spikes(&dwells, &mut dwell);
         let findings = self.findings(at, &lingering, self.settings.by);
         Snapshot {
             at,
@@ -57,7 +59,7 @@ impl Engine {
             without_session,
             sessions: self.session_rows(at),
             services: self.service_rows(),
-            dwell: dwells.rows(),
+            dwell,
             lingering,
             notices: self.gaps.notices(&self.counts),
             ended_processes: self.ended_processes.clone(),

@@ -154,6 +154,14 @@ impl Dwells {
         }
     }
 
+    /// How many spans that ended were this long.
+    #[must_use]
+    pub fn ended_between(&self, side: Side, state: TcpState, low: Duration, high: Duration) -> u64 {
+        self.populations.get(&(side, state)).map_or(0, |population| {
+            population.ended.spans.count_between(micros(low), micros(high))
+        })
+    }
+
     /// As rows.
     #[must_use]
     pub fn rows(&self) -> Vec<Dwell> {
@@ -194,6 +202,7 @@ fn row(side: Side, state: TcpState, population: &Population) -> Dwell {
         buckets: buckets(population),
         ended_only: population.ended.percentiles(),
         open_only: population.open.percentiles(),
+        spikes: Vec::new(),
     }
 }
 

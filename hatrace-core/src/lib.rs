@@ -27,6 +27,7 @@ mod services;
 mod sessions;
 pub mod snapshot;
 pub mod sock;
+mod spikes;
 pub mod stream;
 pub mod survey;
 mod sweep;

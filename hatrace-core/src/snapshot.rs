@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockName, ClockSource};
 use crate::ids::{Cookie, Fd, Netns, Pid};
 use crate::life::FirstFin;
 use crate::naming::{Asking, Naming, Without};
@@ -156,6 +156,19 @@ pub struct Dwell {
     pub ended_only: Option<Percentiles>,
     /// Of the open ages alone.
     pub open_only: Option<Percentiles>,
+    /// Ended spans that pile up at the length of a clock.
+    pub spikes: Vec<Spike>,
+}
+
+/// Spans that ended when a clock of a known length fires.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spike {
+    /// The clock's length.
+    pub at: Duration,
+    /// How many ended there.
+    pub count: u64,
+    /// The clocks of that length, and where each is set.
+    pub clocks: Vec<(ClockName, ClockSource)>,
 }
 
 /// Percentiles of one population.

@@ -93,6 +93,11 @@ fn dwell(row: &Dwell) -> String {
     if row.ended + row.open > 0 {
         line.push_str(&format!(", max {}", seconds(row.max)));
     }
+    for spike in &row.spikes {
+        let names: Vec<_> = spike.clocks.iter().filter_map(|(name, _)| name.name()).collect();
+        let (count, at) = (spike.count, seconds(spike.at));
+        line.push_str(&format!(", {count} at {} {at}", names.join(" or ")));
+    }
     line
 }
 

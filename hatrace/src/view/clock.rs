@@ -1,6 +1,6 @@
 //! The clock that will end a lingering socket, in words.
 
-use hatrace_core::clock::{Clock, ClockSource};
+use hatrace_core::clock::{Clock, ClockName, ClockSource};
 
 use super::units;
 
@@ -40,11 +40,23 @@ pub fn words(clock: &Clock) -> Option<String> {
     Some(words)
 }
 
+/// Clocks of one length: `timeout tunnel (haproxy.cfg:18) or timeout client (haproxy.cfg:9)`.
+#[must_use]
+pub fn names(clocks: &[(ClockName, ClockSource)]) -> String {
+    let names: Vec<String> = clocks
+        .iter()
+        .map(|(name, source)| match source {
+            ClockSource::Line(place) => format!("{} ({place})", name.name().unwrap_or("?")),
+            _ => name.name().unwrap_or("?").to_owned(),
+        })
+        .collect();
+    names.join(" or ")
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use hatrace_core::clock::ClockName;
     use hatrace_core::config::{Place, TimeoutKind};
 
     use super::*;

@@ -12,7 +12,7 @@ use hatrace_core::clock::{Clock, ClockSource};
 use hatrace_core::event::{Event, Next};
 use hatrace_core::input::{ProcessChange, Transition};
 use hatrace_core::naming::{Asking, Tie, Without};
-use hatrace_core::snapshot::{Dwell, Lingering, Notice, Percentiles, Snapshot};
+use hatrace_core::snapshot::{Dwell, Lingering, Notice, Percentiles, Snapshot, Spike};
 use hatrace_core::sock::{BySide, Side};
 use hatrace_core::stream::Access;
 use hatrace_core::time::{Age, Mono};
@@ -312,6 +312,16 @@ fn selection(page: &Page) -> Value {
     })
 }
 
+/// Spans that ended when a clock fires.
+fn spike(spike: &Spike) -> Value {
+    let clocks: Vec<Value> = spike
+        .clocks
+        .iter()
+        .map(|(name, source)| json!({ "name": name.name(), "source": source.to_string() }))
+        .collect();
+    json!({ "at_s": units::seconds(spike.at), "ended": spike.count, "clocks": clocks })
+}
+
 /// A row of dwell times. Percentiles of nothing are `null`, not zero.
 fn dwell(row: &Dwell) -> Value {
     let some = row.ended + row.open > 0;
@@ -341,6 +351,7 @@ fn dwell(row: &Dwell) -> Value {
         "ended_only": row.ended_only.as_ref().map(percentiles),
         "open_only": row.open_only.as_ref().map(percentiles),
         "buckets": buckets,
+        "spikes": row.spikes.iter().map(spike).collect::<Vec<_>>(),
     })
 }
 

@@ -111,12 +111,28 @@ fn histogram(out: &mut dyn Write, dwell: &Dwell, page: &Page) -> io::Result<()> 
         );
         writeln!(out, "{line}{}", page.paint.dab(Ink::Warn, &bar.open))?;
     }
+    spikes(out, dwell, total, page)?;
     if dwell.open > 0 {
         writeln!(out, "  {:>38}█ ended  ▒ open, and getting older", "|")?;
     }
     if let (Some(ended), Some(open)) = (&dwell.ended_only, &dwell.open_only) {
         writeln!(out, "  ended: {}", percentiles(ended))?;
         writeln!(out, "  open:  {}, so far", percentiles(open))?;
+    }
+    Ok(())
+}
+
+/// Which clock ended those that ended at the same age.
+fn spikes(out: &mut dyn Write, dwell: &Dwell, total: u64, page: &Page) -> io::Result<()> {
+    for spike in &dwell.spikes {
+        let line = format!(
+            "  {:>14} {:>7} {:>13} | <- {}",
+            units::round(spike.at),
+            spike.count,
+            percent(spike.count, total),
+            super::clock::names(&spike.clocks)
+        );
+        writeln!(out, "{}", page.paint.dab(Ink::Head, &line))?;
     }
     Ok(())
 }

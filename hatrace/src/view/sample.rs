@@ -10,7 +10,7 @@ use hatrace_core::config::{Place, TimeoutKind};
 use hatrace_core::ids::{Cookie, Fd, Netns, Pid, SessionPtr};
 use hatrace_core::life::FirstFin;
 use hatrace_core::naming::{Asking, Facts, Naming, Pair, Session, Tie, Without};
-use hatrace_core::snapshot::{Bucket, Dwell, Lingering, Notice, Percentiles, Snapshot, Totals};
+use hatrace_core::snapshot::{Bucket, Dwell, Lingering, Notice, Percentiles, Snapshot, Spike, Totals};
 use hatrace_core::sock::{BySide, Endpoints, Holder, Side};
 use hatrace_core::stream::{Access, Expiry, StreamEnd, Streamless};
 use hatrace_core::tcp::TcpState;
@@ -199,6 +199,17 @@ pub(crate) fn dwell() -> Dwell {
             p99: ms(724_000),
             max: ms(724_000),
         }),
+        spikes: vec![Spike {
+            at: ms(6_000),
+            count: 208,
+            clocks: vec![(
+                ClockName::Timeout(TimeoutKind::Tunnel),
+                ClockSource::Line(Place {
+                    file: Arc::from("haproxy.cfg"),
+                    line: 18,
+                }),
+            )],
+        }],
     }
 }
 
@@ -271,6 +282,7 @@ pub(crate) fn snapshot() -> Snapshot {
                 }],
                 ended_only: None,
                 open_only: None,
+                spikes: Vec::new(),
             },
         ],
         lingering: rows(),

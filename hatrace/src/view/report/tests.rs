@@ -32,6 +32,7 @@ FIN_WAIT2, client side: 212 ended, 3 open; p50 5.96s, p90 6.00s, p99 6.00s, max 
           1s..5s       1      1   0.9% |█▒
          5s..10s     208      0  96.7% |████████████████████████████████████████
             ≥10s       0      2   0.9% |▒
+              6s     208         96.7% | <- timeout tunnel (haproxy.cfg:18)
                                        |█ ended  ▒ open, and getting older
   ended: p50 5.96s, p90 6.00s, p99 6.00s, max 6.00s
   open:  p50 12.0s, p90 12m 04s, p99 12m 04s, max 12m 04s, so far
