@@ -1,11 +1,11 @@
 //! The state of things, as plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::Engine;
 use crate::ledger::Entry;
 use crate::naming::Without;
-use crate::snapshot::{Lingering, Snapshot, Totals};
+use crate::snapshot::{Lingering, Notice, Snapshot, Totals};
 use crate::sock::BySide;
 use crate::telling::spans;
 use crate::time::Mono;
@@ -46,6 +46,10 @@ impl Engine {
         without_session.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let mut dwell = dwells.rows();
         self.mark_spikes(&dwells, &mut dwell);
+        let mut notices = self.gaps.notices(&self.counts);
+        if !lingering.is_empty() {
+            notices.extend(self.doubts());
+        }
         let findings = self.findings(at, &lingering, self.settings.by);
         Snapshot {
             at,
@@ -56,14 +60,38 @@ impl Engine {
                 ..self.totals()
             },
             asking: self.names.asking.values().cloned().collect(),
+            configured: self
+                .configured
+                .iter()
+                .map(|(pid, configuration)| (*pid, configuration.clone()))
+                .collect(),
             without_session,
             sessions: self.session_rows(at),
             services: self.service_rows(),
             dwell,
             lingering,
-            notices: self.gaps.notices(&self.counts),
+            notices,
             ended_processes: self.ended_processes.clone(),
         }
+    }
+
+    /// Why a configuration may not be what its process runs with.
+    fn doubts(&self) -> Option<Notice> {
+        let doubts: BTreeSet<String> = self
+            .configured
+            .values()
+            .flat_map(|configuration| &configuration.doubts)
+            .map(ToString::to_string)
+            .collect();
+        let texts: Vec<&str> = doubts.iter().map(String::as_str).collect();
+        (!texts.is_empty()).then(|| Notice {
+            code: "configuration-doubtful",
+            count: texts.len() as u64,
+            text: format!(
+                "{}: names of timeouts, and the lines they stand on, are not certain",
+                texts.join("; ")
+            ),
+        })
     }
 
     /// How many sockets linger at `at`: what a progress bar needs of a snapshot.

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, ClockName, ClockSource};
+use crate::config::Configuration;
 use crate::ids::{Cookie, Fd, Netns, Pid};
 use crate::life::FirstFin;
 use crate::naming::{Asking, Naming, Without};
@@ -35,6 +37,8 @@ pub struct Snapshot {
     pub ended_processes: Vec<Pid>,
     /// How the asking of each process went; empty where nobody was to ask.
     pub asking: Vec<Asking>,
+    /// What each process was configured with.
+    pub configured: Vec<(Pid, Arc<Configuration>)>,
     /// Why lingering sockets have no session, how many of them: the most frequent first.
     pub without_session: Vec<(Without, u64)>,
     /// HAProxy's sessions, oldest first; only where they are wanted ([`Settings::sessions`](crate::Settings::sessions)).
@@ -256,7 +260,7 @@ pub struct Look {
 /// Something the user should know about what was, and wasn't, seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// A stable word for it: `records-lost`, `events-lost`, `table-full`, `missed-runs`, `timewait-overflow`, `evicted`, `malformed`, `sweep-failed`, `netns-unreachable`, `mptcp`.
+    /// A stable word for it: `records-lost`, `events-lost`, `table-full`, `missed-runs`, `timewait-overflow`, `evicted`, `malformed`, `sweep-failed`, `netns-unreachable`, `mptcp`, `configuration-doubtful`.
     pub code: &'static str,
     /// How often.
     pub count: u64,

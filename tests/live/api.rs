@@ -23,6 +23,7 @@ fn start(netns: &Netns, global: &str) -> Haproxy {
             release: None,
             args: &["-db"],
             config: &config,
+            ..Start::default()
         },
     );
     until("haproxy listens", Duration::from_secs(10), || {

@@ -89,6 +89,7 @@ fn master(netns: &Netns, args: &[&str]) -> Haproxy {
         release: None,
         args,
         config: &config,
+        ..Start::default()
     };
     let haproxy = Haproxy::spawn(netns, start);
     haproxy.await_socket();

@@ -160,6 +160,7 @@ impl Stage {
                 release: Some(release),
                 args: &["-db"],
                 config: &config,
+                ..Start::default()
             },
         );
         haproxy.await_socket();

@@ -4,11 +4,10 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::netns::Netns;
 use crate::release::Release;
-use crate::until;
 
 /// A HAProxy of a test's own, in the test's namespace. Ended by pid when dropped, with its workers.
 pub struct Haproxy {
@@ -18,7 +17,7 @@ pub struct Haproxy {
 }
 
 /// How one is started.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Start<'a> {
     /// Which; `None`: this machine's own.
     pub release: Option<&'a Release>,
@@ -26,6 +25,10 @@ pub struct Start<'a> {
     pub args: &'a [&'a str],
     /// The whole configuration, its `global` too; `{DIR}` as above.
     pub config: &'a str,
+    /// More files for the folder, by their paths in it; `{DIR}` as above.
+    pub files: &'a [(&'a str, &'a str)],
+    /// More of an environment.
+    pub environment: &'a [(&'a str, &'a str)],
 }
 
 /// The `global` section that most tests want.
@@ -59,6 +62,7 @@ impl Haproxy {
                 release: None,
                 args,
                 config: &config,
+                ..Start::default()
             },
         );
         this.await_socket();
@@ -70,9 +74,16 @@ impl Haproxy {
     /// # Panics
     /// When it never does.
     pub fn await_socket(&self) {
-        until("haproxy's stats socket", Duration::from_secs(10), || {
-            UnixStream::connect(self.socket()).is_ok()
-        });
+        let start = Instant::now();
+        while UnixStream::connect(self.socket()).is_err() {
+            let waited = start.elapsed();
+            assert!(
+                waited < Duration::from_secs(10),
+                "haproxy doesn't start: {}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Starts one, and waits for nothing.
@@ -94,6 +105,11 @@ impl Haproxy {
         };
         let fill = |text: &str| text.replace("{DIR}", &inside.display().to_string());
         std::fs::write(outside.join("haproxy.cfg"), fill(start.config)).expect("a configuration");
+        for (name, text) in start.files {
+            let path = outside.join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(path, fill(text)).expect("a file");
+        }
         let mut command = match root {
             // It runs as `haproxy` all the same: chroot becomes it.
             Some(root) => {
@@ -108,6 +124,7 @@ impl Haproxy {
             .args(start.args.iter().map(|arg| fill(arg)))
             .arg("-f")
             .arg(inside.join("haproxy.cfg"))
+            .envs(start.environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -12,7 +12,7 @@ use crate::time::sum;
 
 /// From this part of `tcp_max_orphans` on it is worth saying: the kernel counts those that send much twice or four times
 /// (`tcp_out_of_resources()`), so it may already be giving some up.
-const WORTH: u64 = 50;
+const WORTH: u64 = 40;
 const CERTAIN: u64 = 90;
 
 /// At most one: the limit is the host's.

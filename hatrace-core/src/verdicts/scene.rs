@@ -165,14 +165,20 @@ impl<'a> Scene<'a> {
         self.silent.contains(party)
     }
 
-    /// Whether one party leaves far more than its share of its side's connections unclosed: most of them or many, while others close theirs.
+    /// Whether one party leaves far more than its share of its side's connections unclosed: a good part of them while others close theirs,
+    /// or, where nobody does, twice as many as its equals.
     #[must_use]
     pub fn stands_out(&self, party: &Party) -> bool {
         let own = self.unclosed.get(party).copied().unwrap_or(0);
         let all = self.unclosed_by_side.get(&party.side).copied().unwrap_or(0);
-        let others = all - own.min(all);
-        let enough = own >= HABIT as u64 && own * 5 >= all;
-        enough && (others > 0 || self.well_ended(party.side) >= own)
+        let equals = || {
+            let same_side = self.unclosed.iter().filter(|(other, _)| other.side == party.side);
+            same_side.filter(|(_, count)| **count > 0).count() as u64
+        };
+        let enough = own >= HABIT as u64 && own.saturating_mul(5) >= all;
+        enough
+            && (self.well_ended(party.side) >= own
+                || equals() > 1 && own.saturating_mul(equals()) >= all.saturating_mul(2))
     }
 }
 

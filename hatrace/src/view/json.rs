@@ -246,6 +246,11 @@ fn target(snapshot: &Snapshot, context: &Context) -> Value {
         "timewaits": timewaits,
         "sweep_interval_s": units::seconds(context.sweep_interval),
         "min_s": units::seconds(context.min),
+        "configuration": snapshot.configured.iter().map(|(pid, configuration)| json!({
+            "pid": pid.0,
+            "files": configuration.files.iter().map(|file| &**file).collect::<Vec<_>>(),
+            "doubts": configuration.doubts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
         "api": snapshot.asking.iter().map(|asking| api(asking, snapshot)).collect::<Vec<_>>(),
     })
 }

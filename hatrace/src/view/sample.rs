@@ -308,6 +308,7 @@ pub(crate) fn snapshot() -> Snapshot {
             (Without::Closed, 1),
             (Without::Unsure, 1),
         ],
+        configured: Vec::new(),
         sessions: Vec::new(),
         services: Vec::new(),
     }

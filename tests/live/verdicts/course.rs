@@ -112,6 +112,7 @@ fn who_keeps_an_old_worker(release: &Release) {
             release: Some(release),
             args: &["-W", "-S", "{DIR}/master.sock"],
             config: &(GLOBAL.to_owned() + CONFIG),
+            ..Start::default()
         },
     );
     haproxy.await_socket();

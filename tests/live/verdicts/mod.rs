@@ -2,7 +2,9 @@
 
 mod balancer;
 mod clocks;
+mod configuration;
 mod course;
+mod flood;
 mod innocents;
 mod mixture;
 mod odd;
@@ -60,6 +62,7 @@ impl Rig {
                 release: Some(release),
                 args: &["-db"],
                 config: &(GLOBAL.to_owned() + config),
+                ..Start::default()
             },
         );
         haproxy.await_socket();

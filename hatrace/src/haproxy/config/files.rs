@@ -28,16 +28,16 @@ pub fn read(arguments: &Arguments, roots: &[PathBuf], directories: &[PathBuf]) -
             });
             continue;
         }
-        let places: Vec<PathBuf> = if file.is_absolute() {
-            let below = file.strip_prefix("/").unwrap_or(file);
-            roots.iter().map(|root| root.join(below)).collect()
+        let base = arguments.directory.clone().unwrap_or_default();
+        // Absolute paths are the process's own: its root may be another one than ours.
+        let path_there = base.join(file);
+        let from = if path_there.is_absolute() {
+            roots
         } else {
-            let base = arguments.directory.clone().unwrap_or_default();
             directories
-                .iter()
-                .map(|directory| directory.join(&base).join(file))
-                .collect()
         };
+        let below = path_there.strip_prefix("/").unwrap_or(&path_there);
+        let places: Vec<PathBuf> = from.iter().map(|from| from.join(below)).collect();
         match places.iter().find(|place| place.exists()).or(places.first()) {
             Some(place) if place.is_dir() => files.extend(folder(place, &path)),
             Some(place) => files.push(one(place, path)),

@@ -1,0 +1,154 @@
+//! Orphans near what the host keeps, and what `culprits` can be asked for.
+
+use std::io::Write;
+use std::thread::sleep;
+use std::time::Duration;
+
+use hatrace_tests::crowd::connect_from;
+use hatrace_tests::netns::Netns;
+use hatrace_tests::peers::Server;
+use hatrace_tests::release::Release;
+use hatrace_tests::tracer::{Tracer, run};
+
+use super::{Rig, on_both, text};
+
+const CONFIG: &str = "
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+  timeout client-fin 1s
+frontend fe
+  bind 10.0.0.1:8000
+  default_backend be
+backend be
+  server s1 127.0.0.1:9000
+";
+
+const LIMIT: &str = "/proc/sys/net/ipv4/tcp_max_orphans";
+const VANISHED: usize = 150;
+
+/// The limit is the host's: lowered for a moment, to what other tests' orphans don't reach, and put back whatever happens.
+struct Lowered(String);
+
+impl Lowered {
+    fn to(limit: usize) -> Self {
+        let before = std::fs::read_to_string(LIMIT).unwrap();
+        std::fs::write(LIMIT, limit.to_string()).unwrap();
+        Self(before)
+    }
+}
+
+impl Drop for Lowered {
+    fn drop(&mut self) {
+        let _ = std::fs::write(LIMIT, self.0.trim());
+    }
+}
+
+/// One test: two that lower the host's limit would be in each other's way.
+#[test]
+fn orphans_near_the_limit() {
+    let name = "verdicts::flood::orphans_near_the_limit";
+    if !hatrace_tests::ready(name) {
+        return;
+    }
+    let netns = Netns::new();
+    let far = Netns::new();
+    netns.wire(&far, "10.0.0.1", "10.9.0.1");
+    let rig = Rig::within(netns, &Release::own(), CONFIG);
+    let server = Server::listen(&rig.netns, "127.0.0.1:9000");
+    let (clients, servers): (Vec<_>, Vec<_>) = far.run(|| {
+        (0..VANISHED)
+            .map(|_| {
+                let mut client = connect_from("10.9.0.1", "10.0.0.1:8000");
+                client.write_all(b"x").unwrap();
+                (client, server.accept().0)
+            })
+            .unzip()
+    });
+    sleep(Duration::from_millis(300));
+    far.silence("10.0.0.1");
+    let tracer = rig.culprits(7);
+    drop(servers);
+    sleep(Duration::from_secs(4));
+    let lowered = Lowered::to(2 * VANISHED + 60);
+    let report = tracer.finish().report();
+    drop(lowered);
+    let finding = report.finding("orphan-flood");
+    assert_eq!(
+        (text(&finding, "peer"), text(&finding, "responsible")),
+        ("10.9.0.1", "path"),
+        "{finding:#}"
+    );
+    assert_eq!(finding["open"], VANISHED, "{finding:#}");
+    assert!(
+        finding["because"]
+            .to_string()
+            .contains("of the 360 that this host keeps"),
+        "{finding:#}"
+    );
+    drop(clients);
+}
+
+on_both!(culprits_by_whatever_one_wants);
+
+fn culprits_by_whatever_one_wants(release: &Release) {
+    let config = CONFIG.replace("  timeout client-fin 1s\n", "");
+    let addresses = ["10.0.0.1", "10.0.0.7", "10.0.0.8", "10.0.1.9"];
+    let rig = Rig::start(release, &addresses, &config);
+    let server = Server::listen(&rig.netns, "127.0.0.1:9000");
+    let pairs: Vec<_> = rig.netns.run(|| {
+        [("10.0.0.7", 8), ("10.0.0.8", 4), ("10.0.1.9", 3)]
+            .into_iter()
+            .flat_map(|(from, count)| std::iter::repeat_n(from, count))
+            .map(|from| {
+                let mut client = connect_from(from, "10.0.0.1:8000");
+                client.write_all(b"x").unwrap();
+                let (served, _) = server.accept();
+                let _ = served.shutdown(std::net::Shutdown::Write);
+                (client, served)
+            })
+            .collect()
+    });
+    let pid = rig.haproxy.pid().to_string();
+    sleep(Duration::from_secs(11));
+    let by = |by: &str| {
+        let tracer = Tracer::start(&["culprits", "--json", "-d", "2", "--by", by, "--pid", &pid]);
+        let report = tracer.finish().report();
+        report
+            .culprits()
+            .iter()
+            .map(|culprit| {
+                (
+                    culprit["peer"].as_str().unwrap_or("-").to_owned(),
+                    culprit["open"].as_u64().unwrap(),
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let owned = |told: &[(&str, u64)]| {
+        told.iter()
+            .map(|(peer, open)| ((*peer).to_owned(), *open))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        by("peer"),
+        owned(&[("10.0.0.7", 8), ("10.0.0.8", 4), ("10.0.1.9", 3)])
+    );
+    assert_eq!(by("prefix"), owned(&[("10.0.0.0/24", 12), ("10.0.1.9", 3)]));
+    assert_eq!(by("proxy"), owned(&[("-", 15)]));
+    // As words, with a name for the address; who else is at the other end of a connection on this host is recognised.
+    let words = run(&["culprits", "-d", "2", "-r", "--pid", &pid]).stdout;
+    assert!(words.contains("1. half-closed-pair"), "{words}");
+    assert!(words.contains("on this host)"), "{words}");
+    let last = words.lines().last().unwrap();
+    assert!(
+        last.contains("10.0.0.7") && last.contains("fix: timeout client-fin 30s (frontend fe, "),
+        "{last}"
+    );
+    let summary = run(&["-d", "2", "--pid", &pid]);
+    let said = format!("{}{}", summary.stdout, summary.stderr);
+    assert!(said.contains("half-closed-pair (certain): 10.0.0.7"), "{said}");
+    drop(pairs);
+}
