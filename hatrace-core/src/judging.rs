@@ -45,11 +45,13 @@ impl Engine {
             onsets: &self.onsets,
             names: &self.names,
         };
-        scene.silent = rows
+        let silent = rows
             .iter()
             .filter(|row| Awaited::of(row) == Some(Awaited::Fin) && scene.silence(row) >= SURE)
-            .filter_map(Party::of)
-            .collect();
+            .filter_map(Party::of);
+        let known = self.tolls.of(Awaited::Fin);
+        let known = known.filter(|(_, toll)| toll.by_peer == 0 && scene.is_telling(toll));
+        scene.silent = silent.chain(known.map(|(party, _)| party.clone())).collect();
         judge(&scene, by)
     }
 

@@ -58,7 +58,7 @@ fn conclude(group: &Group<'_>, scene: &Scene<'_>) -> Judgement {
     );
     evidence(group, scene, &mut judgement);
     let all = scene.unclosed_by_side.get(&group.side).copied().unwrap_or(0);
-    let own = group.subjects.len() as u64 + group.toll.ended.saturating_sub(group.toll.by_peer);
+    let own = scene.unclosed_by(group.side, &group.addresses);
     let well = scene.well_ended(group.side);
     let mut share = format!(
         "{own} of the {all} that were left like this on the {} side are its own",

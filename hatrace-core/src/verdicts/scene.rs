@@ -4,6 +4,7 @@ mod around;
 mod configured;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -150,6 +151,16 @@ impl<'a> Scene<'a> {
             .map(|(_, toll)| toll.by_peer)
             .sum();
         self.counts.counted.get(side) + by_peers
+    }
+
+    /// How many connections these addresses have left unclosed.
+    #[must_use]
+    pub fn unclosed_by(&self, side: Side, addresses: &BTreeSet<IpAddr>) -> u64 {
+        self.unclosed
+            .iter()
+            .filter(|(party, _)| party.side == side && addresses.contains(&party.address))
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// Whether waits that are over say something by themselves: several long ones that the peer did not end, or a very long one.

@@ -28,7 +28,8 @@ pub fn closing_words(pid: Pid) -> String {
         "The demo's HAProxy (pid {pid}) is gone. The same of your own:\n  \
          sudo hatrace --pid $(pidof haproxy)   a line for each socket that lingers; Ctrl-C for the summary\n  \
          sudo hatrace stuck                    what is stuck right now, oldest first\n  \
-         sudo hatrace report -d 30s            this report: dwell times, the oldest sockets, whom they wait for\n  \
+         sudo hatrace report -d 30s            this report: who must close, dwell times, the oldest sockets\n  \
+         sudo hatrace culprits -d 60s          who leaves connections open, and what to change\n  \
          sudo hatrace doctor                   what this host allows, and what it costs to lack\n"
     )
 }
@@ -41,7 +42,13 @@ mod tests {
     fn the_commands_are_whole_lines_that_can_be_pasted() {
         let words = closing_words(Pid(4711));
         assert!(words.contains("4711"));
-        for command in ["--pid $(pidof haproxy) ", "stuck ", "report -d 30s ", "doctor "] {
+        for command in [
+            "--pid $(pidof haproxy) ",
+            "stuck ",
+            "report -d 30s ",
+            "culprits -d 60s ",
+            "doctor ",
+        ] {
             let line = format!("\n  sudo hatrace {command}");
             assert!(words.contains(&line), "{command}: {words}");
         }

@@ -61,10 +61,14 @@ pub fn write(
 }
 
 fn details(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
-    for because in &finding.because {
-        writeln!(out, "     because {because}")?;
+    for (nth, because) in finding.because.iter().enumerate() {
+        let head = if nth == 0 { "because" } else { "" };
+        writeln!(out, "     {head:<7} {because}")?;
     }
-    if let Some(clock) = clock::words(&finding.clock) {
+    // Mostly it is among the evidence already.
+    let name = finding.clock.name.name().unwrap_or_default();
+    let told = finding.because.iter().any(|because| because.contains(name));
+    if let Some(clock) = clock::words(&finding.clock).filter(|_| !told) {
         writeln!(out, "     clock   {clock}")?;
     }
     for fix in &finding.fix {

@@ -1,24 +1,23 @@
 //! JSON, schema 1: one object for a whole view, or one a line for the stream.
 //!
-//! Keys are never renamed and never left out; what is not known is `null`. What later versions will tell has its
-//! key already: `culprits` is empty. `clock` has `null` for its name where HAProxy holds the socket and could not be asked. `session` is `null` where none is known, and where its pointer is
-//! another connection's by now; `without_session` says which.
+//! Keys are never renamed and never left out; what is not known is `null`. `clock` has `null` for its name where HAProxy holds the
+//! socket and could not be asked. `session` is `null` where none is known, and where its pointer is another connection's by now;
+//! `without_session` says which. `verdict` is that of the finding that a socket is under.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use hatrace_core::clock::{Clock, ClockSource};
 use hatrace_core::event::{Event, Next};
 use hatrace_core::input::{ProcessChange, Transition};
-use hatrace_core::naming::{Asking, Tie, Without};
-use hatrace_core::snapshot::{Dwell, Lingering, Notice, Percentiles, Snapshot, Spike};
+use hatrace_core::naming::Asking;
+use hatrace_core::snapshot::{Dwell, Notice, Percentiles, Snapshot, Spike};
 use hatrace_core::sock::{BySide, Side};
 use hatrace_core::stream::Access;
 use hatrace_core::time::{Age, Mono};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use self::socket::{Row, lingering};
 use super::page::Page;
 use super::{units, words};
 use crate::port::{Context, Mode};
@@ -59,10 +58,7 @@ pub fn write(
         lingering: wanted
             .into_iter()
             .take(rows)
-            .map(|row| Row {
-                verdict: verdicts.get(&row.cookie).copied(),
-                ..lingering(row)
-            })
+            .map(|row| lingering(row).under(verdicts.get(&row.cookie).copied()))
             .collect(),
         truncated: (cut > 0).then_some(cut),
         culprits,
@@ -135,97 +131,6 @@ struct Document<'a> {
 }
 
 /// A lingering socket. There can be ten thousand: a structure, not a map.
-#[derive(Serialize)]
-struct Row<'a> {
-    cookie: String,
-    side: &'static str,
-    state: &'static str,
-    holder: &'static str,
-    age_s: f64,
-    age_bound: &'static str,
-    age_max_s: Option<f64>,
-    end: &'static str,
-    local: Option<SocketAddr>,
-    peer: Option<SocketAddr>,
-    netns: Option<u32>,
-    proxy: Option<&'a str>,
-    server: Option<&'a str>,
-    pid: Option<u32>,
-    fd: Option<u32>,
-    session: Option<String>,
-    session_state: Option<&'static str>,
-    session_facts: Option<Value>,
-    without_session: Option<&'static str>,
-    pair: Option<Value>,
-    unread_bytes: Option<u32>,
-    unacked_bytes: Option<u32>,
-    retransmits: u32,
-    first_fin: &'static str,
-    adopted: bool,
-    clock: ClockRow,
-    verdict: Option<&'static str>,
-}
-
-#[derive(Serialize)]
-struct ClockRow {
-    name: Option<&'static str>,
-    source: Option<String>,
-    fires_in_s: Option<f64>,
-    length_s: Option<f64>,
-    certain: bool,
-}
-
-impl ClockRow {
-    fn of(clock: &Clock) -> Self {
-        Self {
-            name: clock.name.name(),
-            source: (clock.source != ClockSource::Unknown).then(|| clock.source.to_string()),
-            fires_in_s: clock.fires_in.map(units::seconds),
-            length_s: clock.length.map(units::seconds),
-            certain: clock.certain,
-        }
-    }
-}
-
-fn lingering(row: &Lingering) -> Row<'_> {
-    let naming = &row.naming;
-    let shown = naming
-        .session
-        .as_ref()
-        .filter(|session| session.tie != Tie::Reused);
-    Row {
-        cookie: row.cookie.to_string(),
-        side: row.side.name(),
-        state: row.state.name(),
-        holder: row.holder.name(),
-        age_s: units::seconds(row.age.at_least),
-        age_bound: row.age.bound.as_str(),
-        age_max_s: row.age.at_most.map(units::seconds),
-        end: if row.end_polled { "polled" } else { "exact" },
-        local: row.endpoints.map(|ends| ends.local),
-        peer: row.endpoints.map(|ends| ends.peer),
-        netns: row.netns.map(|netns| netns.0),
-        proxy: naming.proxy.as_deref(),
-        server: naming.server.as_deref(),
-        pid: row.pid.map(|pid| pid.0),
-        fd: row.fd.map(|fd| fd.0),
-        session: shown.map(|session| session.ptr.to_string()),
-        session_state: naming.session.as_ref().map(|session| session.tie.name()),
-        session_facts: shown.map(sessions::facts),
-        without_session: naming.without.map(Without::code),
-        pair: naming.pair.map(|pair| {
-            json!({ "cookie": pair.cookie.to_string(), "state": pair.state.name(), "side": pair.side.name() })
-        }),
-        unread_bytes: row.unread,
-        unacked_bytes: row.unacked,
-        retransmits: row.retransmits,
-        first_fin: row.first_fin.name(),
-        adopted: row.adopted,
-        clock: ClockRow::of(&row.clock),
-        verdict: None,
-    }
-}
-
 fn target(snapshot: &Snapshot, context: &Context) -> Value {
     let why = match &context.mode {
         Mode::Traced { .. } => None,
@@ -408,6 +313,7 @@ fn transition(told: &Transition, held: Option<Age>) -> Value {
 
 mod findings;
 mod sessions;
+mod socket;
 
 pub use sessions::sessions;
 

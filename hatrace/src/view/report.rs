@@ -250,7 +250,11 @@ pub fn incident(snapshot: &Snapshot, context: &Context, page: &Page) -> String {
             line.push_str(&format!("; fix: {fix}"));
         }
         if culprits.len() > 1 {
-            line.push_str(&format!("; {} more findings", culprits.len() - 1));
+            let more = culprits.len() - 1;
+            line.push_str(&format!(
+                "; {more} more finding{}",
+                if more == 1 { "" } else { "s" }
+            ));
         }
     }
     if !page.selection.is_everything() {

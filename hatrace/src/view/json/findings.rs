@@ -1,12 +1,13 @@
 //! Findings in JSON: `culprits`, and the remarks among `notices`.
 
+use std::collections::BTreeMap;
+
 use hatrace_core::ids::Cookie;
 use hatrace_core::snapshot::Snapshot;
 use hatrace_core::verdicts::{Finding, Whom};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
-use super::ClockRow;
+use super::socket::ClockRow;
 use crate::view::page::Page;
 use crate::view::{findings, units};
 
