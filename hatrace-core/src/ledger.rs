@@ -269,7 +269,7 @@ impl Entry {
             age: step.at.age(now),
             end_polled: false,
             endpoints: seen.map(|seen| seen.endpoints),
-            netns: seen.map(|seen| seen.netns),
+            netns: Some(seen.map_or(self.life.netns, |seen| seen.netns)),
             pid: open_by.map(|(pid, _)| pid).or(self.life.pid),
             fd: open_by.map(|(_, fd)| fd),
             unread: seen.map(|seen| seen.unread),

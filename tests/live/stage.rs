@@ -291,9 +291,11 @@ fn tempfile_in(release: &Release) -> tempfile::TempDir {
 /// Listens with the shortest queue there is, and fills it: the sockets that do.
 pub(crate) fn full_listener(address: &str) -> Vec<TcpStream> {
     let address: std::net::SocketAddr = address.parse().unwrap();
-    let socket = rustix::net::socket(
+    let socket = rustix::net::socket_with(
         rustix::net::AddressFamily::INET,
         rustix::net::SocketType::STREAM,
+        // Not for the HAProxys that other tests start meanwhile.
+        rustix::net::SocketFlags::CLOEXEC,
         None,
     )
     .unwrap();
