@@ -104,6 +104,8 @@ pub struct Neighbour {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Surveys {
     pub(crate) last: Option<(Mono, Survey)>,
+    /// Where each socket stands among the last one's.
+    index: BTreeMap<Cookie, usize>,
     /// Descriptors whose connection is gone, since when.
     pub(crate) closed: BTreeMap<Cookie, Mono>,
     /// Sockets whose queues have not moved, since when.
@@ -127,6 +129,11 @@ impl Surveys {
                 still.insert(cookie, (queues.0, queues.1, since));
             }
         }
+        let cookies = survey.sockets.iter().map(|standing| standing.held.cookie);
+        self.index = cookies
+            .enumerate()
+            .map(|(index, cookie)| (cookie, index))
+            .collect();
         self.closed = closed;
         self.still = still;
         self.last = Some((at, survey));
@@ -135,10 +142,7 @@ impl Surveys {
     /// A socket as the last survey found it.
     pub(crate) fn standing(&self, cookie: Cookie) -> Option<&Standing> {
         let (_, survey) = self.last.as_ref()?;
-        survey
-            .sockets
-            .iter()
-            .find(|standing| standing.held.cookie == cookie)
+        survey.sockets.get(*self.index.get(&cookie)?)
     }
 
     /// The listener that a local address belongs to.

@@ -46,17 +46,24 @@ impl Drop for Lowered {
     }
 }
 
-/// One test: two that lower the host's limit would be in each other's way.
+/// One test for both HAProxys: two that lower the host's limit would be in each other's way.
 #[test]
 fn orphans_near_the_limit() {
     let name = "verdicts::flood::orphans_near_the_limit";
     if !hatrace_tests::ready(name) {
         return;
     }
+    flood(&Release::own());
+    if let Some(newer) = Release::of("sid", name) {
+        flood(&newer);
+    }
+}
+
+fn flood(release: &Release) {
     let netns = Netns::new();
     let far = Netns::new();
     netns.wire(&far, "10.0.0.1", "10.9.0.1");
-    let rig = Rig::within(netns, &Release::own(), CONFIG);
+    let rig = Rig::within(netns, release, CONFIG);
     let server = Server::listen(&rig.netns, "127.0.0.1:9000");
     let (clients, servers): (Vec<_>, Vec<_>) = far.run(|| {
         (0..VANISHED)

@@ -160,6 +160,11 @@ fn a_client_that_does_not_read(release: &Release) {
     assert_eq!(text(&finding, "peer"), "10.0.0.7", "{finding:#}");
     assert_eq!(text(&finding, "responsible"), "peer");
     assert_eq!(text(&finding, "confidence"), "certain", "{finding:#}");
+    let clock = &finding["clock"];
+    assert_eq!(
+        (text(clock, "name"), text(clock, "source")),
+        ("timeout client", rig.line("timeout client 1h").as_str())
+    );
     each_under_one(&report);
     drop((clients, servers));
 }
