@@ -108,6 +108,8 @@ pub(crate) struct Surveys {
     index: BTreeMap<Cookie, usize>,
     /// Descriptors whose connection is gone, since when.
     pub(crate) closed: BTreeMap<Cookie, Mono>,
+    /// Listeners with connections waiting to be accepted, since when.
+    pub(crate) waiting: BTreeMap<(Netns, SocketAddr), Mono>,
     /// Sockets whose queues have not moved, since when.
     pub(crate) still: BTreeMap<Cookie, (u32, u32, Mono)>,
 }
@@ -134,6 +136,11 @@ impl Surveys {
             .enumerate()
             .map(|(index, cookie)| (cookie, index))
             .collect();
+        let before = std::mem::take(&mut self.waiting);
+        for listener in survey.listeners.iter().filter(|listener| listener.waiting > 0) {
+            let key = (listener.netns, listener.local);
+            self.waiting.insert(key, before.get(&key).copied().unwrap_or(at));
+        }
         self.closed = closed;
         self.still = still;
         self.last = Some((at, survey));

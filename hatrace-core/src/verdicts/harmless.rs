@@ -26,7 +26,8 @@ fn claim(row: &Lingering, scene: &Scene<'_>) -> Option<Party> {
         row.state == TcpState::FinWait2 && matches!(row.holder, Holder::Orphaned | Holder::Timewait);
     let at_work = match Awaited::of(row) {
         Some(Awaited::Fin) => row.age.at_least >= YOUNG && scene.silence(row) < YOUNG,
-        Some(Awaited::Ack) => row.retransmits == 0 && !scene.window_shut(row) && row.age.at_least >= YOUNG,
+        // Those of which nothing is acknowledged were another rule's.
+        Some(Awaited::Ack) => row.age.at_least >= YOUNG && !scene.window_shut(row),
         _ => false,
     };
     if !orphaned && !at_work {

@@ -59,7 +59,8 @@ const RULES: [&Rule; 10] = [
 ];
 
 /// The rules that look at everything at once.
-const SURVEYORS: [fn(&Scene<'_>) -> Vec<Finding>; 8] = [
+const SURVEYORS: [fn(&Scene<'_>) -> Vec<Finding>; 9] = [
+    accept_queue::findings,
     no_timeout::findings,
     zombie_session::findings,
     unreaped_preconnect::findings,

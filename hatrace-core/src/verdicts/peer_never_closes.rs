@@ -25,8 +25,7 @@ fn claim(row: &Lingering, scene: &Scene<'_>) -> Option<Party> {
 
 /// Whom a held FIN_WAIT2 waits for: one that has been silent long enough to say so, or a younger one of a peer that is known for it.
 pub fn waits(row: &Lingering, scene: &Scene<'_>) -> Option<Party> {
-    let served = matches!(row.side, Side::Client | Side::Server);
-    if !served || Awaited::of(row) != Some(Awaited::Fin) {
+    if row.side == Side::Unknown || Awaited::of(row) != Some(Awaited::Fin) {
         return None;
     }
     let party = Party::of(row)?;

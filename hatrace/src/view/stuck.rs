@@ -51,6 +51,7 @@ pub fn footer(out: &mut dyn Write, snapshot: &Snapshot, context: &Context, page:
                 writeln!(out, "{} more are not shown: -n all", lingering.len() - page.rows)?;
             }
             meanings(out, &lingering)?;
+            summary::worst(out, snapshot, page)?;
         }
     }
     let looked = format!(
@@ -107,6 +108,9 @@ mod tests {
   FIN_WAIT2 timewait: HAProxy has closed, the peer has not sent its FIN; the kernel ends it by tcp_fin_timeout
   CLOSE_WAIT held: the peer has closed, HAProxy has not; no kernel timer runs: it ends when HAProxy closes
   CLOSE_WAIT unaccepted: in the accept queue: HAProxy has not accepted it yet. Not a leak
+peer-never-closes (certain): 10.0.0.7, client side of fe_http, 2 in FIN_WAIT2, the oldest for 12m 04s, keeping 1 more open, 212 ended; the peer must close
+  fix timeout client-fin 30s (frontend fe_http, haproxy.cfg:12)
+next: hatrace culprits, hatrace explain peer-never-closes
 looked at: 1284 sockets · hatrace VERSION · HAProxy 2.6.12-1+deb12u4 · worker 5108, master 5106 · traced
 1 of 5 lingering sockets (20.0%) has a session; the others: 1 answered, the rest of the request being read off, 1 in the accept queue, which HAProxy doesn't see, 1 closed before HAProxy was asked, 1 of which two looks tell different things
 HAProxy asked 3 times: 12.4ms, 0.04% of the time

@@ -29,7 +29,7 @@ pub fn write(out: &mut dyn Write, snapshot: &Snapshot, context: &Context, page: 
 }
 
 /// A line for each finding that accuses, a few of them, and what to do next.
-fn worst(out: &mut dyn Write, snapshot: &Snapshot, page: &Page) -> io::Result<()> {
+pub(super) fn worst(out: &mut dyn Write, snapshot: &Snapshot, page: &Page) -> io::Result<()> {
     const LINES: usize = 5;
     let (culprits, _) = findings::split(snapshot, page);
     for finding in culprits.iter().take(LINES) {

@@ -209,6 +209,30 @@ fn connections_that_nobody_accepts(release: &Release) {
     drop((pairs, waiting));
 }
 
+on_both!(clients_that_wait_to_be_accepted);
+
+/// Nothing lingers, nobody has given up; but the limit is reached, and the next ones wait.
+fn clients_that_wait_to_be_accepted(release: &Release) {
+    let rig = Rig::start(release, &[], FEW);
+    let server = Server::listen(&rig.netns, "127.0.0.1:9000");
+    let pairs = server.pairs(&rig.netns, "127.0.0.1:8000", 3);
+    let waiting: Vec<TcpStream> = rig
+        .netns
+        .run(|| (0..8).map(|_| connect("127.0.0.1:8000")).collect());
+    let report = rig.culprits(8).finish().report();
+    assert!(report.culprits().is_empty(), "{:#?}", report.culprits());
+    let finding = report.finding("accept-queue");
+    assert_eq!(text(&finding, "confidence"), "certain", "{finding:#}");
+    assert_eq!(
+        (&finding["proxy"], &finding["open"]),
+        (&"fe".into(), &8.into()),
+        "{finding:#}"
+    );
+    let promised = format!("maxconn 6 (frontend fe, {})", rig.line("maxconn 3"));
+    assert!(fixes(&finding).contains(&promised), "{finding:#}");
+    drop((pairs, waiting));
+}
+
 on_both!(a_descriptor_without_a_connection);
 
 fn a_descriptor_without_a_connection(release: &Release) {

@@ -45,6 +45,16 @@ impl<'a> Scene<'a> {
         self.surveys.listener(netns, local)
     }
 
+    /// Listeners with connections waiting to be accepted, and since when at the latest.
+    pub fn waiting(&self) -> impl Iterator<Item = (&'a Listener, Mono)> {
+        let surveys = self.surveys;
+        let survey = surveys.last.as_ref().map(|(_, survey)| survey);
+        let listeners = survey.into_iter().flat_map(|survey| &survey.listeners);
+        listeners.filter_map(move |listener| {
+            Some((listener, *surveys.waiting.get(&(listener.netns, listener.local))?))
+        })
+    }
+
     /// How many connections HAProxy has open through the listener of an address.
     #[must_use]
     pub fn established_at(&self, netns: Option<Netns>, local: SocketAddr) -> u64 {
@@ -52,7 +62,9 @@ impl<'a> Scene<'a> {
             .filter(|standing| {
                 standing.held.side == Side::Client
                     && netns.is_none_or(|netns| netns == standing.held.netns)
-                    && standing.held.endpoints.local == local
+                    && (standing.held.endpoints.local == local
+                        || local.ip().is_unspecified()
+                            && standing.held.endpoints.local.port() == local.port())
             })
             .count() as u64
     }

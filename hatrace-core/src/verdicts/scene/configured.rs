@@ -8,6 +8,7 @@ use crate::config::{Configuration, Global, Proxy, ProxyKind, Server};
 use crate::ids::Pid;
 use crate::snapshot::Lingering;
 use crate::sock::{HeldSock, Side};
+use crate::survey::Listener;
 
 impl<'a> Scene<'a> {
     /// What the process of a row was configured with.
@@ -70,6 +71,25 @@ impl<'a> Scene<'a> {
             Some(name) => configuration.frontend(name),
             None => configuration.listening_at(held.endpoints.local),
         }
+    }
+
+    /// The frontend of a listener.
+    #[must_use]
+    pub fn frontend_at(&self, listener: &Listener) -> Option<&'a Proxy> {
+        let told = self.names.frontend_at(listener.netns, listener.local);
+        self.configured.values().find_map(|configuration| match told {
+            Some(name) => configuration.frontend(name),
+            None => configuration.listening_at(listener.local),
+        })
+    }
+
+    /// `global` of whichever process: all of them were started with the same files.
+    #[must_use]
+    pub fn any_global(&self) -> Option<&'a Global> {
+        self.configured
+            .values()
+            .next()
+            .map(|configuration| &configuration.global)
     }
 
     /// The backends that a frontend's connections may go to: its own, or any.
