@@ -322,9 +322,13 @@ impl Source for Traced {
         let held = self.held(&self.target.pids())?;
         let rows = self
             .namespaces
-            .every_state(true)
+            .every_state()
             .map_err(|error| format!("sock_diag: {error}"))?;
-        let (mut found, opposites) = survey(&held, &rows, self.namespaces.spaces());
+        let timewaits = self
+            .namespaces
+            .timewaits()
+            .map_err(|error| format!("sock_diag: {error}"))?;
+        let (mut found, opposites) = survey(&held, &rows, timewaits, self.namespaces.spaces());
         found.replaced = self.target.replaced();
         if thorough {
             found.neighbours = neighbours(&opposites);

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use hatrace_core::ids::{Netns, Pid};
 use hatrace_core::input::{Gap, Sweep};
-use hatrace_core::survey::Space;
+use hatrace_core::survey::{Space, Waiting};
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Mono;
 
 use super::{DiagRow, NetnsSocket, lingering_states};
 use crate::clock;
 
+/// TIME_WAITs are counted one by one where there are more than one for so many ports.
+const SCARCE: u64 = 4;
 /// Above this many timewaits in all, TIME_WAITs are not asked for: listing them would cost more than they tell.
 const TIMEWAITS_LISTED: u64 = 20_000;
 
@@ -75,14 +77,39 @@ impl Namespaces {
             .collect()
     }
 
-    /// Every TCP socket of each namespace, listeners too; `timewaits`: TIME_WAITs as well.
+    /// TIME_WAITs of each namespace by their two addresses, where there are so many that its ports may run out.
     ///
     /// # Errors
     /// The first namespace that couldn't be listed.
-    pub fn every_state(&mut self, timewaits: bool) -> io::Result<Vec<(Netns, DiagRow)>> {
+    pub fn timewaits(&mut self) -> io::Result<Vec<Waiting>> {
+        let mut found = Vec::new();
+        for (netns, socket) in &mut self.sockets {
+            let ports = socket
+                .space()
+                .ports
+                .map_or(0, |(low, high)| u64::from(high.saturating_sub(low)));
+            if socket.timewaits().unwrap_or(0) * SCARCE < ports {
+                continue;
+            }
+            let counts = socket.count_timewaits()?;
+            found.extend(counts.into_iter().map(|((from, to), count)| Waiting {
+                netns: *netns,
+                from,
+                to,
+                count,
+            }));
+        }
+        Ok(found)
+    }
+
+    /// Every TCP socket of each namespace, listeners too; no TIME_WAITs.
+    ///
+    /// # Errors
+    /// The first namespace that couldn't be listed.
+    pub fn every_state(&mut self) -> io::Result<Vec<(Netns, DiagRow)>> {
         let all = TcpState::ALL
             .into_iter()
-            .filter(|state| timewaits || *state != TcpState::TimeWait)
+            .filter(|state| *state != TcpState::TimeWait)
             .collect();
         let mut found = Vec::new();
         for (netns, socket) in &mut self.sockets {

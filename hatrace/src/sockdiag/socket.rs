@@ -1,6 +1,8 @@
 //! A netlink socket in a network namespace, and what else must be read from inside of it.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,7 +11,7 @@ use std::time::Duration;
 use hatrace_core::ids::{Netns, Pid};
 use hatrace_core::input::Limits;
 use hatrace_core::survey::Space;
-use hatrace_core::tcp::StateSet;
+use hatrace_core::tcp::{StateSet, TcpState};
 
 use super::message::{DiagRow, More, answers, request};
 use crate::netns::{netns_of, within};
@@ -93,7 +95,7 @@ impl NetnsSocket {
             let before = rows.len();
             for attempt in 1..=TRIES {
                 rows.truncate(before);
-                let interrupted = self.dump_family(family, states, &mut rows)?;
+                let interrupted = self.dump_family(family, states, &mut rows, |_| {})?;
                 if !interrupted || attempt == TRIES {
                     break;
                 }
@@ -102,7 +104,34 @@ impl NetnsSocket {
         Ok(rows)
     }
 
-    fn dump_family(&mut self, family: u8, states: StateSet, rows: &mut Vec<DiagRow>) -> io::Result<bool> {
+    /// TIME_WAITs by HAProxy's own address and the other one's. There may be tens of thousands: they are counted as they come, and
+    /// an interrupted dump is not taken again.
+    ///
+    /// # Errors
+    /// As [`NetnsSocket::dump`].
+    pub fn count_timewaits(&mut self) -> io::Result<BTreeMap<(IpAddr, SocketAddr), u64>> {
+        let mut counts: BTreeMap<(IpAddr, SocketAddr), u64> = BTreeMap::new();
+        let states = StateSet::EMPTY.with(TcpState::TimeWait);
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let family = u8::try_from(family).unwrap_or(0);
+            self.dump_family(family, states, &mut Vec::new(), |rows| {
+                for row in rows.drain(..) {
+                    let key = (row.endpoints.local.ip(), row.endpoints.peer);
+                    *counts.entry(key).or_default() += 1;
+                }
+            })?;
+        }
+        Ok(counts)
+    }
+
+    /// `each`: called with what has come so far after each datagram.
+    fn dump_family(
+        &mut self,
+        family: u8,
+        states: StateSet,
+        rows: &mut Vec<DiagRow>,
+        mut each: impl FnMut(&mut Vec<DiagRow>),
+    ) -> io::Result<bool> {
         let request = request(family, states);
         // SAFETY: a live buffer and its length.
         let sent = unsafe { libc::send(self.socket.as_raw_fd(), request.as_ptr().cast(), request.len(), 0) };
@@ -127,7 +156,9 @@ impl NetnsSocket {
                 }
                 return Err(error);
             };
-            match answers(&self.buffer[..length], rows, &mut malformed) {
+            let more = answers(&self.buffer[..length], rows, &mut malformed);
+            each(rows);
+            match more {
                 More::Yes if length > 0 => {}
                 More::Yes => return Err(io::Error::other("sock_diag ended early")),
                 More::Done { interrupted } => return Ok(interrupted),
@@ -233,7 +264,6 @@ mod tests {
 
     #[test]
     fn a_listener_of_our_own_is_found() {
-        use hatrace_core::tcp::TcpState;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
         let local = listener.local_addr().expect("its address");
         let mut socket = NetnsSocket::of_process(Pid(std::process::id())).expect("a netlink socket");

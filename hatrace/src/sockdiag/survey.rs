@@ -1,10 +1,9 @@
 //! Everything HAProxy has open beside what the kernel keeps around it: for what is wrong without closing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeSet, HashMap};
 
 use hatrace_core::ids::{Cookie, Netns};
-use hatrace_core::sock::{Endpoints, HeldSock, Timer, listening, wildcard};
+use hatrace_core::sock::{Endpoints, HeldSock, Timer};
 use hatrace_core::survey::{Listener, Space, Standing, Survey, Waiting};
 use hatrace_core::tcp::TcpState;
 
@@ -21,6 +20,7 @@ pub type Opposite = (Cookie, u64);
 pub fn survey(
     held: &[HeldSock],
     rows: &[(Netns, DiagRow)],
+    timewaits: Vec<Waiting>,
     spaces: Vec<(Netns, Space)>,
 ) -> (Survey, Vec<Opposite>) {
     let by_cookie: HashMap<Cookie, &DiagRow> = rows.iter().map(|(_, row)| (row.cookie, row)).collect();
@@ -53,38 +53,15 @@ pub fn survey(
             });
         }
     }
-    found.timewaits = timewaits(rows, &found.listeners);
+    found.timewaits = to_servers(timewaits);
     let opposite = opposites(&found.sockets, rows);
     (found, opposite)
 }
 
-/// By the two addresses, but for those of HAProxy's own listeners: there the ports are the clients'.
-fn timewaits(rows: &[(Netns, DiagRow)], listeners: &[Listener]) -> Vec<Waiting> {
-    let own: BTreeSet<(Netns, SocketAddr)> = listeners
-        .iter()
-        .map(|listener| (listener.netns, listening(listener.local)))
-        .collect();
-    let mut counts: BTreeMap<(Netns, IpAddr, SocketAddr), u64> = BTreeMap::new();
-    for (netns, row) in rows.iter().filter(|(_, row)| row.state == TcpState::TimeWait) {
-        let local = row.endpoints.local;
-        let accepted =
-            own.contains(&(*netns, listening(local))) || own.contains(&(*netns, wildcard(local.port())));
-        if !accepted {
-            *counts
-                .entry((*netns, local.ip(), row.endpoints.peer))
-                .or_default() += 1;
-        }
-    }
-    counts
-        .into_iter()
-        .filter(|(_, count)| *count >= CROWD)
-        .map(|((netns, from, to), count)| Waiting {
-            netns,
-            from,
-            to,
-            count,
-        })
-        .collect()
+/// Those with a crowd. Where HAProxy accepted, the other one's port is a client's, another one each time.
+fn to_servers(mut timewaits: Vec<Waiting>) -> Vec<Waiting> {
+    timewaits.retain(|waiting| waiting.count >= CROWD);
+    timewaits
 }
 
 /// Closing sockets whose other end is in the same namespace, held by somebody else.
