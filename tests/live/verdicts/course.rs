@@ -190,7 +190,9 @@ fn a_fin_that_nobody_acknowledges(release: &Release) {
         let (client, served) = far.run(|| {
             let mut client = connect_from("10.9.0.1", "10.0.0.1:8000");
             client.write_all(b"x").unwrap();
-            let (served, _) = server.accept();
+            let (mut served, _) = server.accept();
+            // Read, or the server's close would be a RST, and no FIN would go anywhere.
+            std::io::Read::read_exact(&mut served, &mut [0u8; 1]).unwrap();
             (client, served)
         });
         sleep(Duration::from_millis(300));

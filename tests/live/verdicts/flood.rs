@@ -70,7 +70,10 @@ fn flood(release: &Release) {
             .map(|_| {
                 let mut client = connect_from("10.9.0.1", "10.0.0.1:8000");
                 client.write_all(b"x").unwrap();
-                (client, server.accept().0)
+                let (mut served, _) = server.accept();
+                // Read, or the server's close would be a RST, and no FIN would go anywhere.
+                std::io::Read::read_exact(&mut served, &mut [0u8; 1]).unwrap();
+                (client, served)
             })
             .unzip()
     });

@@ -63,7 +63,10 @@ fn three_causes_are_three_findings(release: &Release) {
         for address in &vanishing {
             let mut client = hatrace_tests::crowd::connect_from(address, "10.0.0.1:8001");
             std::io::Write::write_all(&mut client, b"x").unwrap();
-            servers.push(late.accept().0);
+            // Read, or the server's close would be a RST, and no FIN would go anywhere.
+            let (mut served, _) = late.accept();
+            std::io::Read::read_exact(&mut served, &mut [0u8; 1]).unwrap();
+            servers.push(served);
             clients.push(client);
         }
         (clients, servers)
