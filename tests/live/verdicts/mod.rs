@@ -4,7 +4,7 @@ mod balancer;
 mod clocks;
 mod configuration;
 mod course;
-mod flood;
+mod culprits;
 mod innocents;
 mod mixture;
 mod odd;

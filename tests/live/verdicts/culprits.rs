@@ -1,16 +1,15 @@
-//! Orphans near what the host keeps, and what `culprits` can be asked for.
+//! What `culprits` can be asked for.
 
 use std::io::Write;
 use std::thread::sleep;
 use std::time::Duration;
 
 use hatrace_tests::crowd::connect_from;
-use hatrace_tests::netns::Netns;
 use hatrace_tests::peers::Server;
 use hatrace_tests::release::Release;
 use hatrace_tests::tracer::{Tracer, run};
 
-use super::{Rig, on_both, text};
+use super::{Rig, on_both};
 
 const CONFIG: &str = "
 defaults
@@ -25,81 +24,6 @@ frontend fe
 backend be
   server s1 127.0.0.1:9000
 ";
-
-const LIMIT: &str = "/proc/sys/net/ipv4/tcp_max_orphans";
-const VANISHED: usize = 150;
-
-/// The limit is the host's: lowered for a moment, to what other tests' orphans don't reach, and put back whatever happens.
-struct Lowered(String);
-
-impl Lowered {
-    fn to(limit: usize) -> Self {
-        let before = std::fs::read_to_string(LIMIT).unwrap();
-        std::fs::write(LIMIT, limit.to_string()).unwrap();
-        Self(before)
-    }
-}
-
-impl Drop for Lowered {
-    fn drop(&mut self) {
-        let _ = std::fs::write(LIMIT, self.0.trim());
-    }
-}
-
-/// One test for both HAProxys: two that lower the host's limit would be in each other's way.
-#[test]
-fn orphans_near_the_limit() {
-    let name = "verdicts::flood::orphans_near_the_limit";
-    if !hatrace_tests::ready(name) {
-        return;
-    }
-    flood(&Release::own());
-    if let Some(newer) = Release::of("sid", name) {
-        flood(&newer);
-    }
-}
-
-fn flood(release: &Release) {
-    let netns = Netns::new();
-    let far = Netns::new();
-    netns.wire(&far, "10.0.0.1", "10.9.0.1");
-    let rig = Rig::within(netns, release, CONFIG);
-    let server = Server::listen(&rig.netns, "127.0.0.1:9000");
-    let (clients, servers): (Vec<_>, Vec<_>) = far.run(|| {
-        (0..VANISHED)
-            .map(|_| {
-                let mut client = connect_from("10.9.0.1", "10.0.0.1:8000");
-                client.write_all(b"x").unwrap();
-                let (mut served, _) = server.accept();
-                // Read, or the server's close would be a RST, and no FIN would go anywhere.
-                std::io::Read::read_exact(&mut served, &mut [0u8; 1]).unwrap();
-                (client, served)
-            })
-            .unzip()
-    });
-    sleep(Duration::from_millis(300));
-    far.silence("10.0.0.1");
-    let tracer = rig.culprits(7);
-    drop(servers);
-    sleep(Duration::from_secs(4));
-    let lowered = Lowered::to(2 * VANISHED + 60);
-    let report = tracer.finish().report();
-    drop(lowered);
-    let finding = report.finding("orphan-flood");
-    assert_eq!(
-        (text(&finding, "peer"), text(&finding, "responsible")),
-        ("10.9.0.1", "path"),
-        "{finding:#}"
-    );
-    assert_eq!(finding["open"], VANISHED, "{finding:#}");
-    assert!(
-        finding["because"]
-            .to_string()
-            .contains("of the 360 that this host keeps"),
-        "{finding:#}"
-    );
-    drop(clients);
-}
 
 on_both!(culprits_by_whatever_one_wants);
 
