@@ -11,7 +11,6 @@ use hatrace_tests::netns::Netns;
 use hatrace_tests::peers::{Pair, Server, connect};
 use hatrace_tests::tracer::{Tracer, run};
 use hatrace_tests::{ready, wall};
-use rustix::process::Signal;
 
 use super::TCP;
 
@@ -70,7 +69,7 @@ fn the_accept_queue_is_no_leak_of_haproxys() {
     let haproxy = Haproxy::start(&netns, TCP);
     let pid = haproxy.pid().to_string();
     let tracer = Tracer::start(&["report", "--json", "-d", "4", "--pid", &pid]);
-    haproxy.signal(Signal::STOP);
+    haproxy.freeze();
     let began = wall();
     let clients: Vec<_> = netns.run(|| {
         (0..3)
@@ -85,7 +84,7 @@ fn the_accept_queue_is_no_leak_of_haproxys() {
     sleep(Duration::from_millis(500));
     let stuck = run(&["stuck", "--json", "--pid", &pid]).report();
     let report = tracer.finish().report();
-    haproxy.signal(Signal::CONT);
+    haproxy.thaw();
     for report in [&report, &stuck] {
         let rows = report.by_peer();
         for client in &clients {

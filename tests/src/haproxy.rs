@@ -182,6 +182,30 @@ impl Haproxy {
         let _ = rustix::process::kill_process(pid, signal);
     }
 
+    /// Stops it in its tracks (SIGSTOP), and waits until no thread runs any more: the signal alone leaves one time for another `accept()`.
+    ///
+    /// # Panics
+    /// When a thread goes on.
+    pub fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+        let tasks = PathBuf::from(format!("/proc/{}/task", self.pid()));
+        // After the name in its parentheses: `T`, stopped by a signal (proc_pid_stat(5)).
+        let stopped = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, rest)| rest.starts_with('T'))
+        };
+        crate::until("haproxy stands still", Duration::from_secs(5), || {
+            let mut threads = tasks.read_dir().expect("its threads").flatten();
+            threads.all(stopped)
+        });
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
     /// Asks the stats socket.
     ///
     /// # Panics

@@ -19,8 +19,8 @@ use super::ports::{Told, address_of};
 use crate::clock;
 use crate::error::Problem;
 use crate::port::{Depth, Source, Stamped};
-use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row, survey};
-use crate::target::{Target, neighbours, tables};
+use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row};
+use crate::target::{Target, tables};
 
 /// The table is read this often: how late a socket that lingers is noticed.
 const SCAN: Duration = Duration::from_millis(250);
@@ -320,20 +320,7 @@ impl Source for Traced {
 
     fn survey(&mut self, thorough: bool) -> Result<Survey, String> {
         let held = self.held(&self.target.pids())?;
-        let rows = self
-            .namespaces
-            .every_state()
-            .map_err(|error| format!("sock_diag: {error}"))?;
-        let timewaits = self
-            .namespaces
-            .timewaits()
-            .map_err(|error| format!("sock_diag: {error}"))?;
-        let (mut found, opposites) = survey(&held, &rows, timewaits, self.namespaces.spaces());
-        found.replaced = self.target.replaced();
-        if thorough {
-            found.neighbours = neighbours(&opposites);
-        }
-        Ok(found)
+        self.target.survey(&mut self.namespaces, &held, thorough)
     }
 
     fn held(&mut self, pids: &[Pid]) -> Result<Vec<HeldSock>, String> {

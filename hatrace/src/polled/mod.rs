@@ -13,8 +13,8 @@ use hatrace_core::time::Mono;
 
 use crate::error::Problem;
 use crate::port::{Depth, Source, Stamped};
-use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row, survey};
-use crate::target::{Target, all_socket_inodes, neighbours};
+use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row};
+use crate::target::{Target, all_socket_inodes};
 
 /// Sweeps at work.
 pub struct Polled {
@@ -130,20 +130,7 @@ impl Source for Polled {
 
     fn survey(&mut self, thorough: bool) -> Result<Survey, String> {
         let held = self.held(&self.target.pids())?;
-        let rows = self
-            .namespaces
-            .every_state()
-            .map_err(|error| format!("sock_diag: {error}"))?;
-        let timewaits = self
-            .namespaces
-            .timewaits()
-            .map_err(|error| format!("sock_diag: {error}"))?;
-        let (mut found, opposites) = survey(&held, &rows, timewaits, self.namespaces.spaces());
-        found.replaced = self.target.replaced();
-        if thorough {
-            found.neighbours = neighbours(&opposites);
-        }
-        Ok(found)
+        self.target.survey(&mut self.namespaces, &held, thorough)
     }
 
     fn held(&mut self, pids: &[Pid]) -> Result<Vec<HeldSock>, String> {

@@ -3,6 +3,7 @@
 mod ask;
 mod neighbours;
 mod proc;
+mod survey;
 mod tables;
 mod version;
 
@@ -13,7 +14,6 @@ use hatrace_core::input::ProcessChange;
 
 use crate::error::Problem;
 pub use ask::parse_pids;
-pub use neighbours::neighbours;
 pub use proc::{Proc, all_socket_inodes, socket_inodes};
 pub use tables::{tables, threads};
 pub use version::haproxy_version;

@@ -7,7 +7,7 @@ use hatrace_tests::crowd::{Acting, Manner, every, fetch};
 use hatrace_tests::release::Release;
 use serde_json::json;
 
-use super::{Rig, each_under_one, fixes, on_both, text};
+use super::{DIRECT, Rig, each_under_one, fixes, on_both, text};
 
 const LEAKY: &str = "10.0.0.7";
 const WELL: [&str; 8] = [
@@ -21,25 +21,12 @@ const WELL: [&str; 8] = [
     "10.0.1.10",
 ];
 
-const CONFIG: &str = "
-defaults
-  mode tcp
-  timeout connect 5s
-  timeout client 1h
-  timeout server 1h
-frontend fe
-  bind 10.0.0.1:8000
-  default_backend be
-backend be
-  server s1 127.0.0.1:9000
-";
-
 on_both!(one_of_nine_never_closes);
 
 fn one_of_nine_never_closes(release: &Release) {
     let mut addresses = WELL.to_vec();
     addresses.extend([LEAKY, "10.0.0.1"]);
-    let rig = Rig::start(release, &addresses, CONFIG);
+    let rig = Rig::start(release, &addresses, DIRECT);
     let _server = Acting::listen(&rig.netns, "127.0.0.1:9000", Manner::Closes);
     let tracer = rig.culprits(30);
     let end = Instant::now() + Duration::from_secs(20);

@@ -14,26 +14,17 @@ use hatrace_tests::release::Release;
 use hatrace_tests::tracer::Tracer;
 use hatrace_tests::{until, wall};
 
-use super::{Rig, each_under_one, fixes, on_both, text};
+use super::{DIRECT, Rig, each_under_one, fixes, on_both, text};
 
-const CONFIG: &str = "
-defaults
-  mode tcp
-  timeout connect 5s
-  timeout client 1h
-  timeout server 1h
-frontend fe
-  bind 10.0.0.1:8000
-  maxconn 200
-  default_backend be
-backend be
-  server s1 127.0.0.1:9000
-";
+/// With a limit to say when it will be reached.
+fn limited() -> String {
+    DIRECT.replace("  bind 10.0.0.1:8000\n", "  bind 10.0.0.1:8000\n  maxconn 200\n")
+}
 
 on_both!(a_leak_that_grows);
 
 fn a_leak_that_grows(release: &Release) {
-    let rig = Rig::start(release, &["10.0.0.1", "10.0.0.7"], CONFIG);
+    let rig = Rig::start(release, &["10.0.0.1", "10.0.0.7"], &limited());
     let _server = Acting::listen(&rig.netns, "127.0.0.1:9000", Manner::Closes);
     let tracer = rig.culprits(26);
     let kept = Mutex::new(Vec::new());
@@ -68,7 +59,7 @@ fn a_leak_that_grows(release: &Release) {
 on_both!(onsets_in_waves);
 
 fn onsets_in_waves(release: &Release) {
-    let rig = Rig::start(release, &["10.0.0.1", "10.0.0.7"], CONFIG);
+    let rig = Rig::start(release, &["10.0.0.1", "10.0.0.7"], &limited());
     let _server = Acting::listen(&rig.netns, "127.0.0.1:9000", Manner::Closes);
     let tracer = rig.culprits(34);
     let mut kept: Vec<TcpStream> = Vec::new();
@@ -111,7 +102,7 @@ fn who_keeps_an_old_worker(release: &Release) {
         Start {
             release: Some(release),
             args: &["-W", "-S", "{DIR}/master.sock"],
-            config: &(GLOBAL.to_owned() + CONFIG),
+            config: &(GLOBAL.to_owned() + &limited()),
             ..Start::default()
         },
     );
@@ -200,7 +191,7 @@ fn a_fin_that_nobody_acknowledges(release: &Release) {
         (rig, far, client, served)
     };
     // HAProxy closes both when the client's half has been shut for a second: an orphan from then on.
-    let config = CONFIG.replace("timeout client 1h", "timeout client 1h\n  timeout client-fin 1s");
+    let config = limited().replace("timeout client 1h", "timeout client 1h\n  timeout client-fin 1s");
     let (rig, far, client, served) = vanish(&config);
     let tracer = rig.culprits(7);
     drop(served);
@@ -277,7 +268,7 @@ fn a_server_that_does_not_answer(release: &Release) {
     let rig = Rig::within(
         netns,
         release,
-        &CONFIG.replace("timeout connect 5s", "timeout connect 9s"),
+        &limited().replace("timeout connect 5s", "timeout connect 9s"),
     );
     let tracer = rig.culprits(5);
     let asked_at = wall();

@@ -9,28 +9,13 @@ use hatrace_tests::peers::Server;
 use hatrace_tests::release::Release;
 use hatrace_tests::tracer::{Tracer, run};
 
-use super::{Rig, on_both};
-
-const CONFIG: &str = "
-defaults
-  mode tcp
-  timeout connect 5s
-  timeout client 1h
-  timeout server 1h
-  timeout client-fin 1s
-frontend fe
-  bind 10.0.0.1:8000
-  default_backend be
-backend be
-  server s1 127.0.0.1:9000
-";
+use super::{DIRECT, Rig, on_both};
 
 on_both!(culprits_by_whatever_one_wants);
 
 fn culprits_by_whatever_one_wants(release: &Release) {
-    let config = CONFIG.replace("  timeout client-fin 1s\n", "");
     let addresses = ["10.0.0.1", "10.0.0.7", "10.0.0.8", "10.0.1.9"];
-    let rig = Rig::start(release, &addresses, &config);
+    let rig = Rig::start(release, &addresses, DIRECT);
     let server = Server::listen(&rig.netns, "127.0.0.1:9000");
     let pairs: Vec<_> = rig.netns.run(|| {
         [("10.0.0.7", 8), ("10.0.0.8", 4), ("10.0.1.9", 3)]

@@ -8,6 +8,7 @@ mod culprits;
 mod innocents;
 mod mixture;
 mod odd;
+mod queues;
 
 use hatrace_tests::haproxy::{GLOBAL, Haproxy, Start};
 use hatrace_tests::netns::Netns;
@@ -41,6 +42,20 @@ macro_rules! on_both {
     };
 }
 pub(crate) use on_both;
+
+/// A frontend with an address of its own, one server, and timeouts that no test waits for.
+pub(crate) const DIRECT: &str = "
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+frontend fe
+  bind 10.0.0.1:8000
+  default_backend be
+backend be
+  server s1 127.0.0.1:9000
+";
 
 /// A namespace with addresses of its own, and a HAProxy in it.
 pub(crate) struct Rig {

@@ -1,11 +1,14 @@
 //! HAProxy's configuration as far as it decides when a connection ends: timeouts, modes, options, limits, and the line each stands on.
 
+mod timeout;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::stream::Name;
+pub use timeout::{Limit, TimeoutKind};
 
 /// What HAProxy was configured with, as far as its files tell.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -118,120 +121,6 @@ pub struct Set<T> {
     pub inherited: bool,
     /// Whether that line is certainly in force: not within a `.if` that can't be decided from outside.
     pub certain: bool,
-}
-
-/// A timeout's length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Limit {
-    /// So long.
-    After(Duration),
-    /// Set to 0: HAProxy takes that for "never".
-    Never,
-}
-
-impl Limit {
-    /// The length, if there is one.
-    #[must_use]
-    pub const fn duration(self) -> Option<Duration> {
-        match self {
-            Self::After(length) => Some(length),
-            Self::Never => None,
-        }
-    }
-}
-
-/// The timeouts of a proxy (configuration manual, section 4.2: `timeout ...`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the names are HAProxy's own")]
-pub enum TimeoutKind {
-    Client,
-    ClientFin,
-    ClientHs,
-    Server,
-    ServerFin,
-    Tunnel,
-    Connect,
-    Queue,
-    HttpRequest,
-    HttpKeepAlive,
-    Check,
-    Tarpit,
-}
-
-impl TimeoutKind {
-    /// Each.
-    pub const ALL: [Self; 12] = [
-        Self::Client,
-        Self::ClientFin,
-        Self::ClientHs,
-        Self::Server,
-        Self::ServerFin,
-        Self::Tunnel,
-        Self::Connect,
-        Self::Queue,
-        Self::HttpRequest,
-        Self::HttpKeepAlive,
-        Self::Check,
-        Self::Tarpit,
-    ];
-
-    /// With its keyword: `timeout client-fin`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Client => "timeout client",
-            Self::ClientFin => "timeout client-fin",
-            Self::ClientHs => "timeout client-hs",
-            Self::Server => "timeout server",
-            Self::ServerFin => "timeout server-fin",
-            Self::Tunnel => "timeout tunnel",
-            Self::Connect => "timeout connect",
-            Self::Queue => "timeout queue",
-            Self::HttpRequest => "timeout http-request",
-            Self::HttpKeepAlive => "timeout http-keep-alive",
-            Self::Check => "timeout check",
-            Self::Tarpit => "timeout tarpit",
-        }
-    }
-
-    /// The one of that keyword: what follows `timeout`. `clitimeout`, `contimeout` and `srvtimeout` are no more since 2.x.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name().strip_prefix("timeout ") == Some(word))
-    }
-
-    /// Whether it governs what a frontend does.
-    #[must_use]
-    pub const fn of_frontend(self) -> bool {
-        matches!(
-            self,
-            Self::Client
-                | Self::ClientFin
-                | Self::ClientHs
-                | Self::HttpRequest
-                | Self::HttpKeepAlive
-                | Self::Tarpit
-        )
-    }
-
-    /// Whether it governs what a backend does.
-    #[must_use]
-    pub const fn of_backend(self) -> bool {
-        matches!(
-            self,
-            Self::Server
-                | Self::ServerFin
-                | Self::Tunnel
-                | Self::Connect
-                | Self::Queue
-                | Self::Check
-                | Self::HttpRequest
-                | Self::HttpKeepAlive
-                | Self::Tarpit
-        )
-    }
 }
 
 /// A line of a file.
