@@ -38,10 +38,17 @@ const VANISHED: usize = 150;
 struct Lowered(String);
 
 impl Lowered {
-    fn to(limit: usize) -> Self {
+    /// To where what there is, others' too, is nearly half of it: at half the kernel begins to give some up.
+    fn to_what_there_is() -> Self {
         let before = std::fs::read_to_string(LIMIT).unwrap();
-        std::fs::write(LIMIT, limit.to_string()).unwrap();
-        Self(before)
+        let this = Self(before);
+        this.again();
+        this
+    }
+
+    /// The same when others' orphans may have ended.
+    fn again(&self) {
+        std::fs::write(LIMIT, (2 * orphans() + 60).to_string()).unwrap();
     }
 }
 
@@ -111,8 +118,11 @@ fn flood(release: &Release) {
     let tracer = Tracer::start(&["culprits", "--json", "-d", "7", "--pid", &pid]);
     drop(servers);
     sleep(Duration::from_secs(4));
-    // So that what there is, others' too, is nearly half of it: at half the kernel begins to give some up.
-    let lowered = Lowered::to(2 * orphans() + 60);
+    let lowered = Lowered::to_what_there_is();
+    for _ in 0..14 {
+        sleep(Duration::from_millis(200));
+        lowered.again();
+    }
     let report = tracer.finish().report();
     drop(lowered);
     let finding = report.finding("orphan-flood");

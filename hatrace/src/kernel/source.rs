@@ -320,7 +320,8 @@ impl Source for Traced {
 
     fn survey(&mut self, thorough: bool) -> Result<Survey, String> {
         let held = self.held(&self.target.pids())?;
-        self.target.survey(&mut self.namespaces, &held, thorough)
+        let (found, opposites) = self.namespaces.survey(&held)?;
+        Ok(self.target.complete(found, &opposites, thorough))
     }
 
     fn held(&mut self, pids: &[Pid]) -> Result<Vec<HeldSock>, String> {

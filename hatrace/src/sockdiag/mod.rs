@@ -10,7 +10,6 @@ pub use claims::{Listeners, sock_row};
 pub use message::{DiagRow, answers};
 pub use namespaces::Namespaces;
 pub use socket::NetnsSocket;
-pub use survey::survey;
 
 use hatrace_core::tcp::{StateSet, TcpState};
 

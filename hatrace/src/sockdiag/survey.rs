@@ -7,6 +7,7 @@ use hatrace_core::sock::{Endpoints, HeldSock, Timer};
 use hatrace_core::survey::{Listener, Space, Standing, Survey, Waiting};
 use hatrace_core::tcp::TcpState;
 
+use super::Namespaces;
 use super::message::DiagRow;
 
 /// TIME_WAITs between two addresses are told from so many on: fewer are no trouble, and there may be many such pairs.
@@ -15,9 +16,20 @@ const CROWD: u64 = 10;
 /// A socket of HAProxy's whose other end is on this host too, and nobody of HAProxy's has it: the inode of that end.
 pub type Opposite = (Cookie, u64);
 
-/// Puts together what HAProxy holds and what the kernel lists. The second part is for who wants to know whose the other ends are.
-#[must_use]
-pub fn survey(
+impl Namespaces {
+    /// What HAProxy holds beside what the kernel lists. The second part is for who wants to know whose the other ends are.
+    ///
+    /// # Errors
+    /// A namespace that couldn't be listed.
+    pub fn survey(&mut self, held: &[HeldSock]) -> Result<(Survey, Vec<Opposite>), String> {
+        let failed = |error: std::io::Error| format!("sock_diag: {error}");
+        let rows = self.every_state().map_err(failed)?;
+        let timewaits = self.timewaits().map_err(failed)?;
+        Ok(put_together(held, &rows, timewaits, self.spaces()))
+    }
+}
+
+fn put_together(
     held: &[HeldSock],
     rows: &[(Netns, DiagRow)],
     timewaits: Vec<Waiting>,

@@ -1,31 +1,20 @@
-//! A survey of everything the target has open.
+//! What the target adds to a survey of its sockets.
 
-use hatrace_core::sock::HeldSock;
+use hatrace_core::ids::Cookie;
 use hatrace_core::survey::Survey;
 
 use super::Target;
 use super::neighbours::neighbours;
-use crate::sockdiag::{Namespaces, survey};
 
 impl Target {
-    /// What its processes hold beside what the kernel keeps around it. `thorough`: who else on this host has the other ends, too.
-    ///
-    /// # Errors
-    /// A namespace that couldn't be listed.
-    pub fn survey(
-        &self,
-        namespaces: &mut Namespaces,
-        held: &[HeldSock],
-        thorough: bool,
-    ) -> Result<Survey, String> {
-        let failed = |error: std::io::Error| format!("sock_diag: {error}");
-        let rows = namespaces.every_state().map_err(failed)?;
-        let timewaits = namespaces.timewaits().map_err(failed)?;
-        let (mut found, opposites) = survey(held, &rows, timewaits, namespaces.spaces());
-        found.replaced = self.replaced();
+    /// A survey with the workers that a reload has replaced and, if it is to be `thorough`, the holders of `opposites`: inodes of other
+    /// ends on this host.
+    #[must_use]
+    pub fn complete(&self, mut survey: Survey, opposites: &[(Cookie, u64)], thorough: bool) -> Survey {
+        survey.replaced = self.replaced();
         if thorough {
-            found.neighbours = neighbours(&opposites);
+            survey.neighbours = neighbours(opposites);
         }
-        Ok(found)
+        survey
     }
 }
