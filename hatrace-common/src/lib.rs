@@ -4,5 +4,6 @@
 //! the kernel half writes these bytes and [`decode`](https://docs.rs) of the agent reads them, compiled by different compilers.
 #![no_std]
 
+pub mod fields;
 pub mod names;
 pub mod wire;

@@ -8,6 +8,8 @@ pub mod map {
     pub const RECORDS: &str = "RECORDS";
     /// Local ports of owned listeners.
     pub const PORTS: &str = "PORTS";
+    /// Bitmap of the ports that `PORTS` has an answer for.
+    pub const PORT_BITS: &str = "PORT_BITS";
     /// Owned listeners, exactly.
     pub const LISTENERS: &str = "LISTENERS";
     /// Bitmap of owned processes.

@@ -4,24 +4,32 @@ use hatrace_common::wire::{count, dwell};
 
 use crate::maps::{COUNTS, DWELL};
 
-/// Adds to one counter; gives this CPU's new figure.
-#[inline(always)]
-pub fn add(index: usize, by: u64) -> u64 {
-    match COUNTS.get_ptr_mut(0) {
+/// This CPU's counters: looked up once a run, because the look-up costs more than the counting.
+pub struct Counters(*mut [u64; count::SIZE]);
+
+impl Counters {
+    /// This CPU's. There always are: the map has an entry for every CPU there may be.
+    #[inline(always)]
+    pub fn here() -> Option<Self> {
+        COUNTS.get_ptr_mut(0).map(Self)
+    }
+
+    /// Adds to one; gives this CPU's new figure.
+    #[inline(always)]
+    pub fn add(&self, index: usize, by: u64) -> u64 {
         // SAFETY: masked into the block; a per-CPU value.
-        Some(counts) => unsafe {
-            let cell = &mut (*counts)[index & (count::SIZE - 1)];
+        unsafe {
+            let cell = &mut (*self.0)[index & (count::SIZE - 1)];
             *cell += by;
             *cell
-        },
-        None => 0,
+        }
     }
-}
 
-/// Adds one to a counter that is kept by side; gives this CPU's new figure.
-#[inline(always)]
-pub fn one(counter: usize, side: u8) -> u64 {
-    add(counter + (side & 3) as usize, 1)
+    /// Adds one to a counter that is kept by side; gives this CPU's new figure.
+    #[inline(always)]
+    pub fn one(&self, counter: usize, side: u8) -> u64 {
+        self.add(counter + (side & 3) as usize, 1)
+    }
 }
 
 #[inline(always)]
@@ -63,7 +71,7 @@ fn bucket_of(ns: u64) -> u32 {
 }
 
 /// Counts a span of `ns` nanoseconds in a state.
-#[inline(always)]
+#[inline(never)]
 pub fn span(side: u8, state: u8, ns: u64) {
     let index = ((side & 3) as u32 * dwell::STATES + dwell::index_of(state)) * dwell::BUCKETS + bucket_of(ns);
     if let Some(cell) = DWELL.get_ptr_mut(index & (dwell::SIZE - 1)) {

@@ -1,24 +1,14 @@
-//! Fields of the kernel's structures. Their offsets differ between kernels: the agent reads them from the kernel's BTF and
-//! sets these read-only globals before load, so that the verifier sees constants and checks each load against the type.
+//! Fields of the kernel's structures. Their offsets differ between kernels: the instructions here carry numbers instead, in whose places
+//! the agent writes the offsets that the kernel's BTF tells (`hatrace_common::fields`).
 
-use aya_ebpf::Global;
+use core::arch::asm;
+
 use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::bpf_probe_read_kernel_buf;
 use aya_ebpf::helpers::generated::bpf_skc_to_tcp_sock;
+use hatrace_common::fields::number::*;
+use hatrace_common::fields::{ADD, LOAD};
 use hatrace_common::wire::Ends;
-
-macro_rules! offsets {
-    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
-        $($(#[$doc])* #[unsafe(no_mangle)] static $name: Global<u32> = Global::new(0);)+
-    };
-}
-
-offsets! {
-    OFF_SK_FAMILY, OFF_SK_STATE, OFF_SK_DPORT, OFF_SK_NUM, OFF_SK_DADDR, OFF_SK_SADDR, OFF_SK_V6_DADDR, OFF_SK_V6_SADDR,
-    OFF_SK_NET, OFF_SK_COOKIE, OFF_SK_FLAGS, OFF_SK_ERR, OFF_SK_PROTOCOL, OFF_SK_SOCKET, OFF_INET_SPORT, OFF_NET_INUM,
-    OFF_TCP_RCV_NXT, OFF_TCP_COPIED_SEQ, OFF_TCP_WRITE_SEQ, OFF_TCP_SND_UNA,
-    OFF_TW_SUBSTATE, OFF_SOCKET_SK, OFF_FILE_INODE, OFF_INODE_INO, OFF_TASK_PID, OFF_TASK_TGID, OFF_TASK_COMM,
-}
 
 /// A kernel pointer whose type the verifier knows.
 pub type Ptr = *const c_void;
@@ -39,35 +29,92 @@ pub const NEW_SYN_RECV: u8 = 12;
 const AF_INET: u16 = 2;
 pub const IPPROTO_TCP: u16 = 6;
 
-/// Reads a field of a structure behind a typed pointer.
-#[inline(always)]
-fn load<T: Copy>(base: Ptr, offset: &Global<u32>) -> T {
-    // SAFETY: a BTF-typed pointer: the verifier checks offset and size against the type and makes the load fault-tolerant.
-    unsafe { *base.cast::<u8>().add(offset.load() as usize).cast::<T>() }
+/// What a field can be loaded as.
+trait Loaded: Sized {
+    /// Reads the field of a structure behind a typed pointer.
+    fn load<const FIELD: i32>(base: Ptr) -> Self;
+}
+
+macro_rules! loaded {
+    ($($type:ty, $register:ident, $width:literal;)+) => {
+        $(impl Loaded for $type {
+            #[inline(always)]
+            fn load<const FIELD: i32>(base: Ptr) -> Self {
+                let value: $type;
+                // SAFETY: a BTF-typed pointer: the verifier checks offset and size against the type, and makes the load fault-tolerant.
+                unsafe {
+                    asm!(concat!("{to} = *(", $width, " *)({from} + {at})"), to = lateout($register) value, from = in(reg) base,
+                        at = const LOAD + FIELD, options(pure, readonly, nostack, preserves_flags));
+                }
+                value
+            }
+        })+
+    };
+}
+
+loaded! {
+    u16, wreg, "u16";
+    u32, wreg, "u32";
+    i32, wreg, "u32";
+    u64, reg, "u64";
+    Ptr, reg, "u64";
+}
+
+impl Loaded for u8 {
+    #[inline(always)]
+    fn load<const FIELD: i32>(base: Ptr) -> Self {
+        let value: u32;
+        // SAFETY: as above.
+        unsafe {
+            asm!("{to} = *(u8 *)({from} + {at})", to = lateout(wreg) value, from = in(reg) base,
+                at = const LOAD + FIELD, options(pure, readonly, nostack, preserves_flags));
+        }
+        value as u8
+    }
 }
 
 macro_rules! fields {
-    ($($(#[$doc:meta])* $name:ident: $type:ty = $offset:ident;)+) => {
-        $($(#[$doc])* #[inline(always)] pub fn $name(base: Ptr) -> $type { load(base, &$offset) })+
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $field:ident;)+) => {
+        $($(#[$doc])* #[inline(always)] pub fn $name(base: Ptr) -> $type { <$type>::load::<$field>(base) })+
     };
 }
 
 fields! {
-    sk_family: u16 = OFF_SK_FAMILY;
-    sk_state: u8 = OFF_SK_STATE;
-    sk_err: i32 = OFF_SK_ERR;
-    sk_protocol: u16 = OFF_SK_PROTOCOL;
+    sk_family: u16 = SK_FAMILY;
+    sk_state: u8 = SK_STATE;
+    sk_err: i32 = SK_ERR;
+    sk_protocol: u16 = SK_PROTOCOL;
+    /// The cookie, without making one: 0 where nobody has asked for it yet. Our sockets have one as long as they have a record.
+    sk_cookie: u64 = SK_COOKIE;
     /// The local port, host order. 0 at `* -> CLOSE` of an auto-bound socket: `sk_source_port` is right there.
-    sk_num: u16 = OFF_SK_NUM;
-    sk_net: Ptr = OFF_SK_NET;
-    sk_socket: Ptr = OFF_SK_SOCKET;
-    sk_flags: u64 = OFF_SK_FLAGS;
-    net_inum: u32 = OFF_NET_INUM;
-    socket_sk: Ptr = OFF_SOCKET_SK;
-    file_inode: Ptr = OFF_FILE_INODE;
-    inode_ino: u64 = OFF_INODE_INO;
-    task_pid: u32 = OFF_TASK_PID;
-    task_tgid: u32 = OFF_TASK_TGID;
+    sk_num: u16 = SK_NUM;
+    sk_dport: u16 = SK_DPORT;
+    sk_net: Ptr = SK_NET;
+    sk_socket: Ptr = SK_SOCKET;
+    sk_flags: u64 = SK_FLAGS;
+    net_inum: u32 = NET_INUM;
+    tcp_mstamp: u64 = TCP_MSTAMP;
+    tcp_rcv_nxt: u32 = TCP_RCV_NXT;
+    tcp_copied_seq: u32 = TCP_COPIED_SEQ;
+    tcp_write_seq: u32 = TCP_WRITE_SEQ;
+    tcp_snd_una: u32 = TCP_SND_UNA;
+    socket_sk: Ptr = SOCKET_SK;
+    file_inode: Ptr = FILE_INODE;
+    inode_ino: u64 = INODE_INO;
+    task_pid: u32 = TASK_PID;
+    task_tgid: u32 = TASK_TGID;
+}
+
+/// Copies a field out of memory of whatever type. On failure the zeros stay.
+#[inline(always)]
+fn read<const FIELD: i32>(base: Ptr, into: &mut [u8]) {
+    let mut at = base;
+    // SAFETY: an addition; probe_read_kernel tolerates any address.
+    unsafe {
+        asm!("{at} += {field}", at = inout(reg) at, field = const ADD + FIELD,
+            options(pure, nomem, nostack, preserves_flags));
+        let _ = bpf_probe_read_kernel_buf(at.cast(), into);
+    }
 }
 
 /// The network namespace a socket is in, by inode number.
@@ -80,14 +127,8 @@ pub fn netns(sk: Ptr) -> u32 {
 #[inline(always)]
 pub fn comm(task: Ptr) -> [u8; 16] {
     let mut name = [0u8; 16];
-    read(task, &OFF_TASK_COMM, &mut name);
+    read::<TASK_COMM>(task, &mut name);
     name
-}
-
-#[inline(always)]
-fn read(base: Ptr, offset: &Global<u32>, into: &mut [u8]) {
-    // SAFETY: probe_read_kernel tolerates any address; on failure the zeros stay.
-    let _ = unsafe { bpf_probe_read_kernel_buf(base.cast::<u8>().add(offset.load() as usize), into) };
 }
 
 /// The local port, host order, right also after the kernel has put the port back. It is `inet_sock`'s, beyond `struct sock`,
@@ -95,37 +136,36 @@ fn read(base: Ptr, offset: &Global<u32>, into: &mut [u8]) {
 #[inline(always)]
 pub fn source_port(sk: Ptr) -> u16 {
     let mut port = [0u8; 2];
-    read(sk, &OFF_INET_SPORT, &mut port);
+    read::<INET_SPORT>(sk, &mut port);
     u16::from_be_bytes(port)
 }
 
 /// Both ends of a socket.
 #[inline(always)]
 pub fn ends(sk: Ptr, ends: &mut Ends) {
-    ends.family = load(sk, &OFF_SK_FAMILY);
+    ends.family = sk_family(sk);
     ends.local_port = source_port(sk);
-    ends.peer_port = u16::from_be(load(sk, &OFF_SK_DPORT));
+    ends.peer_port = u16::from_be(sk_dport(sk));
     ends.zero = 0;
     ends.local = [0; 16];
     ends.peer = [0; 16];
     if ends.family == AF_INET {
-        read(sk, &OFF_SK_SADDR, &mut ends.local[..4]);
-        read(sk, &OFF_SK_DADDR, &mut ends.peer[..4]);
+        read::<SK_SADDR>(sk, &mut ends.local[..4]);
+        read::<SK_DADDR>(sk, &mut ends.peer[..4]);
     } else {
-        read(sk, &OFF_SK_V6_SADDR, &mut ends.local);
-        read(sk, &OFF_SK_V6_DADDR, &mut ends.peer);
+        read::<SK_V6_SADDR>(sk, &mut ends.local);
+        read::<SK_V6_DADDR>(sk, &mut ends.peer);
     }
 }
 
 /// The local address as a listener's key has it: IPv4 mapped into IPv6.
 #[inline(always)]
 pub fn local_mapped(sk: Ptr, addr: &mut [u8; 16]) {
-    let family: u16 = load(sk, &OFF_SK_FAMILY);
-    if family == AF_INET {
+    if sk_family(sk) == AF_INET {
         *addr = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
-        read(sk, &OFF_SK_SADDR, &mut addr[12..]);
+        read::<SK_SADDR>(sk, &mut addr[12..]);
     } else {
-        read(sk, &OFF_SK_V6_SADDR, addr);
+        read::<SK_V6_SADDR>(sk, addr);
     }
 }
 
@@ -137,16 +177,28 @@ pub fn queues(sk: *mut c_void) -> (u32, u32) {
     if tp.is_null() {
         return (0, 0);
     }
-    let (rcv_nxt, copied): (u32, u32) = (load(tp, &OFF_TCP_RCV_NXT), load(tp, &OFF_TCP_COPIED_SEQ));
-    let (written, una): (u32, u32) = (load(tp, &OFF_TCP_WRITE_SEQ), load(tp, &OFF_TCP_SND_UNA));
-    (rcv_nxt.wrapping_sub(copied), written.wrapping_sub(una))
+    (
+        tcp_rcv_nxt(tp).wrapping_sub(tcp_copied_seq(tp)),
+        tcp_write_seq(tp).wrapping_sub(tcp_snd_una(tp)),
+    )
+}
+
+/// When the segment that is being processed came, in microseconds of `CLOCK_MONOTONIC`; 0: no TCP socket.
+#[inline(always)]
+pub fn last_segment_us(sk: *mut c_void) -> u64 {
+    // SAFETY: as above.
+    let tp: Ptr = unsafe { bpf_skc_to_tcp_sock(sk) }.cast();
+    if tp.is_null() {
+        return 0;
+    }
+    tcp_mstamp(tp)
 }
 
 /// A timewait's cookie and substate. What it is handed as is a `struct sock` that it isn't: read, not loaded.
 #[inline(always)]
 pub fn timewait(tw: Ptr) -> (u64, u8) {
     let (mut cookie, mut substate) = ([0u8; 8], [0u8; 1]);
-    read(tw, &OFF_SK_COOKIE, &mut cookie);
-    read(tw, &OFF_TW_SUBSTATE, &mut substate);
+    read::<SK_COOKIE>(tw, &mut cookie);
+    read::<TW_SUBSTATE>(tw, &mut substate);
     (u64::from_ne_bytes(cookie), substate[0])
 }

@@ -3,19 +3,22 @@
 //! A passive socket's is made when it starts to close, an active one's at SYN_SENT, the only moment at which its owner is
 //! known for certain. At the end most lives become counts; those that say something become a ring record.
 
+use aya_ebpf::Global;
 use aya_ebpf::cty::c_void;
-use aya_ebpf::{EbpfContext, Global};
+use aya_ebpf::programs::BtfTracePointContext;
 use aya_log_ebpf::warn;
 use hatrace_common::wire::{Ends, Life, LifeEnd, count, flag, kind, side};
 
-use crate::counters::{add, one, span};
+use crate::clock::{now, received};
+use crate::counters::{Counters, span};
 use crate::fields::{
-    CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT2, Ptr, SYN_SENT, ends, netns, queues, sk_err, sk_flags,
-    sk_socket,
+    CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT2, LAST_ACK, Ptr, SYN_SENT, ends, netns, queues, sk_cookie,
+    sk_err, sk_flags, sk_socket,
 };
 use crate::maps::HANDED;
-use crate::ring::{now, put};
-use crate::table::{Slot, take};
+use crate::ring::put;
+use crate::scope::cookie;
+use crate::table::{Claim, Slot, claim, find};
 
 /// A span of at least this many nanoseconds makes a life worth a record.
 #[unsafe(no_mangle)]
@@ -28,13 +31,41 @@ static EVERY_LIFE: Global<u32> = Global::new(0);
 const SOCK_DEAD: u64 = 1;
 const SOCK_DONE: u64 = 2;
 
-/// A new record for the life that begins with `sk`. No room: counted, and said at the 1st, 2nd, 4th, 8th ... time a CPU meets it.
+/// The record of a socket. A socket without a cookie has none, which spares nearly everyone else's sockets the search; one with another
+/// cookie than its record is a new socket where an old one was, whose end was missed: that record is given up.
 #[inline(always)]
-pub fn begin<C: EbpfContext>(ctx: &C, sk: *mut c_void, side: u8, cookie: u64) -> Option<&'static mut Life> {
-    one(count::SEEN, side);
-    let life = make(sk, side, cookie);
+pub fn of(sk: *mut c_void) -> Option<(Slot, &'static mut Life)> {
+    let cookie = sk_cookie(sk);
+    if cookie == 0 {
+        return None;
+    }
+    let slot = find(sk as u64)?;
+    let life = slot.record()?;
+    if life.cookie == cookie {
+        return Some((slot, life));
+    }
+    count_lost(life);
+    slot.free();
+    None
+}
+
+#[inline(always)]
+fn count_lost(life: &Life) {
+    if life.flags & flag::ADOPTED == 0
+        && let Some(counters) = Counters::here()
+    {
+        counters.one(count::LOST, life.side);
+    }
+}
+
+/// A new record for the life that begins with `sk`. No room: counted, and said at the 1st, 2nd, 4th, 8th ... time a CPU meets it.
+#[inline(never)]
+pub fn begin(ctx: &BtfTracePointContext, sk: *mut c_void, side: u8) -> Option<&'static mut Life> {
+    let counters = Counters::here()?;
+    counters.one(count::SEEN, side);
+    let life = make(sk, side, cookie(sk));
     if life.is_none() {
-        let times = one(count::TABLE_FULL, side);
+        let times = counters.one(count::TABLE_FULL, side);
         if times & times.wrapping_sub(1) == 0 {
             say_full(ctx, side, times);
         }
@@ -42,8 +73,8 @@ pub fn begin<C: EbpfContext>(ctx: &C, sk: *mut c_void, side: u8, cookie: u64) ->
     life
 }
 
-#[inline(always)]
-fn say_full<C: EbpfContext>(ctx: &C, side: u8, times: u64) {
+#[inline(never)]
+fn say_full(ctx: &BtfTracePointContext, side: u8, times: u64) {
     match side {
         side::CLIENT => warn!(
             ctx,
@@ -63,8 +94,14 @@ fn say_full<C: EbpfContext>(ctx: &C, side: u8, times: u64) {
 /// A new record, all zero but for identity. `None`: no room.
 #[inline(always)]
 pub fn make(sk: *mut c_void, side: u8, cookie: u64) -> Option<&'static mut Life> {
-    let slot = take(sk as u64)?;
+    let (slot, left) = match claim(sk as u64)? {
+        Claim::Free(slot) => (slot, false),
+        Claim::Left(slot) => (slot, true),
+    };
     let life = slot.record()?;
+    if left {
+        count_lost(life);
+    }
     life.cookie = cookie;
     life.connecting = 0;
     life.established = 0;
@@ -88,15 +125,37 @@ struct Verdict {
     done: bool,
 }
 
+impl Verdict {
+    #[inline(always)]
+    fn of(sk: *mut c_void) -> Self {
+        let bits = sk_flags(sk);
+        Self {
+            err: sk_err(sk) as u32,
+            dead: bits & SOCK_DEAD != 0,
+            done: bits & SOCK_DONE != 0,
+        }
+    }
+
+    #[inline(always)]
+    fn quiet(&self) -> bool {
+        self.err == 0
+    }
+
+    /// Whether a segment of the peer's has ended it: its FIN, or the ACK of ours.
+    #[inline(always)]
+    fn by_segment(&self, old: i32) -> bool {
+        self.quiet() && self.done && (old == LAST_ACK || old == FIN_WAIT2 || old == CLOSING)
+    }
+}
+
 /// Ends a life at `old -> CLOSE`, and gives its slot back.
 #[inline(always)]
 pub fn end(sk: *mut c_void, slot: Slot, life: &mut Life, old: i32) {
-    let at = now();
-    let bits = sk_flags(sk);
-    let verdict = Verdict {
-        err: sk_err(sk) as u32,
-        dead: bits & SOCK_DEAD != 0,
-        done: bits & SOCK_DONE != 0,
+    let verdict = Verdict::of(sk);
+    let at = if verdict.by_segment(old) {
+        received(sk, life.second.max(life.closing))
+    } else {
+        now()
     };
     if verdict.dead && life.orphaned == 0 {
         // Closed outright, not shut first: it was orphaned when its FIN went out.
@@ -107,10 +166,11 @@ pub fn end(sk: *mut c_void, slot: Slot, life: &mut Life, old: i32) {
         };
     }
     life.steps = life.steps.wrapping_add(1);
-    add(count::TRANSITIONS, life.steps as u64);
-    let quiet = verdict.err == 0;
+    let Some(counters) = Counters::here() else { return };
+    counters.add(count::TRANSITIONS, life.steps as u64);
+    let quiet = verdict.quiet();
     if quiet && verdict.done && (old == FIN_WAIT2 || old == CLOSING) {
-        one(count::TIMEWAIT, life.side);
+        counters.one(count::TIMEWAIT, life.side);
     }
     let handed = quiet && !verdict.done && verdict.dead && old == FIN_WAIT2;
     if handed && let Some(last) = HANDED.get_ptr_mut(0) {
@@ -121,21 +181,24 @@ pub fn end(sk: *mut c_void, slot: Slot, life: &mut Life, old: i32) {
     // A transition on the way here was missed: the agent is told rather than a wrong span counted.
     let skipped = life.state != old as u8;
     if handed || abnormal || skipped || EVERY_LIFE.load() != 0 || lingered(life, old, at) {
-        deliver(sk, life, old, at, &verdict);
+        deliver(sk, life, old, at);
     } else {
-        tally(life, old, at);
+        tally(life, old, at, &counters);
     }
     if old == ESTABLISHED {
-        one(
-            if quiet {
-                count::RESET_BY_HAPROXY
-            } else {
-                count::RESET_BY_PEER
-            },
-            life.side,
-        );
+        counters.one(by_whose_reset(quiet), life.side);
     }
     slot.free();
+}
+
+/// The counter of a reset from ESTABLISHED.
+#[inline(always)]
+pub fn by_whose_reset(quiet: bool) -> usize {
+    if quiet {
+        count::RESET_BY_HAPROXY
+    } else {
+        count::RESET_BY_PEER
+    }
 }
 
 /// Whether a span of it reached the minimum. What is older than hatrace has an unknown span: it is always told.
@@ -156,12 +219,16 @@ fn lingered(life: &Life, old: i32, at: u64) -> bool {
 
 /// Counts the spans of a life that needs no record.
 #[inline(always)]
-fn tally(life: &Life, old: i32, at: u64) {
-    if life.flags & flag::ADOPTED != 0 {
-        one(count::ADOPTED_ENDED, life.side);
-    } else {
-        one(count::COUNTED, life.side);
-    }
+fn tally(life: &Life, old: i32, at: u64, counters: &Counters) {
+    let adopted = life.flags & flag::ADOPTED != 0;
+    counters.one(
+        if adopted {
+            count::ADOPTED_ENDED
+        } else {
+            count::COUNTED
+        },
+        life.side,
+    );
     if life.connecting != 0 {
         if life.established != 0 {
             span(life.side, SYN_SENT as u8, life.established - life.connecting);
@@ -180,8 +247,10 @@ fn tally(life: &Life, old: i32, at: u64) {
     }
 }
 
-#[inline(always)]
-fn deliver(sk: *mut c_void, life: &Life, old: i32, at: u64, verdict: &Verdict) {
+#[inline(never)]
+fn deliver(sk: *mut c_void, life: &Life, old: i32, at: u64) {
+    let verdict = Verdict::of(sk);
+    let Some(counters) = Counters::here() else { return };
     let (unread, unacked) = queues(sk);
     let mut record = LifeEnd {
         kind: kind::LIFE_END,
@@ -198,12 +267,13 @@ fn deliver(sk: *mut c_void, life: &Life, old: i32, at: u64, verdict: &Verdict) {
         zero: 0,
     };
     ends(sk as Ptr, &mut record.ends);
-    let sent = put(&record);
-    if life.flags & flag::ADOPTED != 0 {
-        one(if sent { count::ADOPTED_ENDED } else { count::LOST }, life.side);
-    } else {
-        one(if sent { count::DELIVERED } else { count::LOST }, life.side);
-    }
+    let adopted = life.flags & flag::ADOPTED != 0;
+    let counter = match put(&record) {
+        false => count::LOST,
+        true if adopted => count::ADOPTED_ENDED,
+        true => count::DELIVERED,
+    };
+    counters.one(counter, life.side);
 }
 
 /// Moves a record on to a state that isn't CLOSE.

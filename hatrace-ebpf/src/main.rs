@@ -9,6 +9,7 @@
     reason = "compare-and-exchange on map memory has no stable spelling for the BPF target"
 )]
 
+mod clock;
 mod counters;
 mod fields;
 mod life;

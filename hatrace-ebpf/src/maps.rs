@@ -19,6 +19,10 @@ pub static RECORDS: Array<Life> = Array::with_max_entries(8192 * 8, MMAPABLE);
 #[map]
 pub static PORTS: Array<u32> = Array::with_max_entries(65536, MMAPABLE);
 
+/// A bit for each local port that `PORTS` has an answer for: 8 KiB that stay in the cache, where the answers would not.
+#[map]
+pub static PORT_BITS: Array<u64> = Array::with_max_entries(65536 / 64, MMAPABLE);
+
 /// Owned listeners, with their side.
 #[map]
 pub static LISTENERS: HashMap<Listener, u32> = HashMap::with_max_entries(4096, 0);

@@ -1,19 +1,12 @@
 //! Writing to the ring: never with a wake-up (a wake-up costs a hundred times the record), a full ring only counts.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
 use hatrace_common::wire::{Evidence, count, kind};
 
-use crate::counters;
+use crate::clock::now;
+use crate::counters::Counters;
 use crate::maps::RING;
 
 const NO_WAKEUP: u64 = 1;
-
-/// Now, in nanoseconds of `CLOCK_MONOTONIC`.
-#[inline(always)]
-pub fn now() -> u64 {
-    // SAFETY: no arguments, no preconditions.
-    unsafe { bpf_ktime_get_ns() }
-}
 
 /// Writes a record; false: the ring is full.
 #[inline(always)]
@@ -24,8 +17,10 @@ pub fn put<T: 'static>(record: &T) -> bool {
 /// Writes a record whose loss concerns no life's account.
 #[inline(always)]
 pub fn put_other<T: 'static>(record: &T) {
-    if !put(record) {
-        counters::add(count::LOST_OTHER, 1);
+    if !put(record)
+        && let Some(counters) = Counters::here()
+    {
+        counters.add(count::LOST_OTHER, 1);
     }
 }
 

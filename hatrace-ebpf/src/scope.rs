@@ -6,10 +6,11 @@
 
 use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_socket_cookie};
+use aya_ebpf::maps::Array;
 use hatrace_common::wire::{Listener, port, side};
 
 use crate::fields::{IPPROTO_TCP, Ptr, local_mapped, netns, sk_num, sk_protocol, source_port};
-use crate::maps::{LISTENERS, PORTS, TGIDS};
+use crate::maps::{LISTENERS, PORT_BITS, PORTS, TGIDS};
 
 /// The current process.
 #[inline(always)]
@@ -17,28 +18,54 @@ pub fn current_tgid() -> u32 {
     (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
-/// Whether a process is HAProxy's.
 #[inline(always)]
-pub fn owned(tgid: u32) -> bool {
-    match TGIDS.get_ptr(tgid >> 6) {
+fn bit(bits: &Array<u64>, index: u32) -> bool {
+    match bits.get_ptr(index >> 6) {
         // SAFETY: a map value.
-        Some(word) => unsafe { *word >> (tgid & 63) & 1 != 0 },
+        Some(word) => unsafe { *word >> (index & 63) & 1 != 0 },
         None => false,
     }
 }
 
-/// Makes a process HAProxy's, or takes it off. Two CPUs that write one word at once could lose a bit: forks of one master and exits of
-/// its workers are seconds apart, and the agent sets its bits with atomic operations.
+/// Two CPUs that write one word at once could lose a bit: forks of one master, exits of its workers and its binding of ports are seconds
+/// apart, and the agent sets its bits with atomic operations.
 #[inline(always)]
-pub fn set_owned(tgid: u32, to: bool) {
-    if let Some(word) = TGIDS.get_ptr_mut(tgid >> 6) {
-        let bit = 1u64 << (tgid & 63);
+fn set_bit(bits: &Array<u64>, index: u32, to: bool) {
+    if let Some(word) = bits.get_ptr_mut(index >> 6) {
+        let bit = 1u64 << (index & 63);
         // SAFETY: a map value.
         unsafe { if to { *word |= bit } else { *word &= !bit } }
     }
 }
 
-/// The side of a socket whose local address is that of an owned listener. The port array answers "no" for nearly everyone else's
+/// Whether a process is HAProxy's.
+#[inline(always)]
+pub fn owned(tgid: u32) -> bool {
+    bit(&TGIDS, tgid)
+}
+
+/// Makes a process HAProxy's, or takes it off.
+#[inline(always)]
+pub fn set_owned(tgid: u32, to: bool) {
+    set_bit(&TGIDS, tgid, to);
+}
+
+/// Makes an address one that an owned process listens on.
+#[inline(always)]
+pub fn set_listening(at: &Listener) {
+    let _ = LISTENERS.insert(at, &(side::CLIENT as u32), 0);
+    if let Some(answer) = PORTS.get_ptr_mut(at.port as u32) {
+        // SAFETY: a map value.
+        unsafe {
+            if *answer != at.netns {
+                *answer = port::ASK;
+            }
+        }
+    }
+    set_bit(&PORT_BITS, at.port as u32, true);
+}
+
+/// The side of a socket whose local address is that of an owned listener. The bitmap of ports answers "no" for nearly everyone else's
 /// sockets at the price of one load.
 #[inline(always)]
 pub fn accepted(sk: Ptr) -> Option<u8> {
@@ -54,6 +81,15 @@ pub fn accepted_at_close(sk: Ptr) -> Option<u8> {
 
 #[inline(always)]
 fn accepted_at(sk: Ptr, local: u16) -> Option<u8> {
+    if bit(&PORT_BITS, local as u32) {
+        listening(sk, local)
+    } else {
+        None
+    }
+}
+
+#[inline(never)]
+fn listening(sk: Ptr, local: u16) -> Option<u8> {
     let answer = match PORTS.get_ptr(local as u32) {
         // SAFETY: a map value.
         Some(answer) => unsafe { *answer },

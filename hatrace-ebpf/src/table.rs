@@ -70,9 +70,22 @@ pub fn find(sk: u64) -> Option<Slot> {
     place_in(bucket, sk).or_else(|| place_in(bucket ^ 1, sk))
 }
 
+/// What claiming a slot came to.
+pub enum Claim {
+    /// A free one.
+    Free(Slot),
+    /// One that a record under the same pointer still had: its socket is gone, its end was missed.
+    Left(Slot),
+}
+
+/// A slot in a bucket for `sk`, in one pass: what is left of a former socket there, or the first free place.
 #[inline(always)]
-fn take_in(bucket: u32, sk: u64) -> Option<Slot> {
+fn claim_in(bucket: u32, sk: u64) -> Option<Claim> {
     let keys = KEYS.get_ptr_mut(bucket)?.cast::<u64>();
+    let left = place(keys, sk);
+    if left < 8 {
+        return Some(Claim::Left(Slot(bucket << 3 | left)));
+    }
     let mut i = 0;
     while i < 8 {
         // SAFETY: eight keys of a map value; the exchange is atomic against other CPUs.
@@ -81,7 +94,7 @@ fn take_in(bucket: u32, sk: u64) -> Option<Slot> {
             if *key == 0
                 && atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(key, 0, sk).1
             {
-                return Some(Slot(bucket << 3 | i as u32));
+                return Some(Claim::Free(Slot(bucket << 3 | i as u32)));
             }
         }
         i += 1;
@@ -89,11 +102,12 @@ fn take_in(bucket: u32, sk: u64) -> Option<Slot> {
     None
 }
 
-/// A slot for `sk`, which the table doesn't have. `None`: both buckets are full.
+/// A slot for a socket whose life begins. `None`: both buckets are full. What is left of a former socket in the neighbour while there
+/// is room at home is found by nobody any more: the agent's sweeps clear it away.
 #[inline(always)]
-pub fn take(sk: u64) -> Option<Slot> {
+pub fn claim(sk: u64) -> Option<Claim> {
     let bucket = home(sk);
-    take_in(bucket, sk).or_else(|| take_in(bucket ^ 1, sk))
+    claim_in(bucket, sk).or_else(|| claim_in(bucket ^ 1, sk))
 }
 
 impl Slot {

@@ -9,8 +9,9 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use hatrace_common::wire::{Process, kind, process};
 
+use crate::clock::now;
 use crate::fields::{comm, task_tgid};
-use crate::ring::{now, put_other};
+use crate::ring::put_other;
 use crate::scope::{owned, set_owned};
 
 /// The first half of HAProxy's process name (`/proc/PID/comm`), as eight little-endian bytes.

@@ -7,8 +7,9 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use hatrace_common::wire::{Process, kind, process};
 
+use crate::clock::now;
 use crate::fields::{task_pid, task_tgid};
-use crate::ring::{now, put_other};
+use crate::ring::put_other;
 use crate::scope::{owned, set_owned};
 
 #[btf_tracepoint(function = "sched_process_exit")]

@@ -7,12 +7,12 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use hatrace_common::wire::flag;
 
-use crate::table::{Slot, find};
+use crate::life;
 
 #[btf_tracepoint(function = "tcp_receive_reset")]
 pub fn receive_reset(ctx: BtfTracePointContext) -> i32 {
     let sk: *mut c_void = ctx.arg(0);
-    if let Some(life) = find(sk as u64).and_then(Slot::record) {
+    if let Some((_, life)) = life::of(sk) {
         life.flags |= flag::RESET_IN;
     }
     0

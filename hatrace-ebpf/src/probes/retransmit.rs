@@ -7,12 +7,12 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 
 use crate::fields::SYN_SENT;
-use crate::table::{Slot, find};
+use crate::life;
 
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
 pub fn retransmit(ctx: BtfTracePointContext) -> i32 {
     let sk: *mut c_void = ctx.arg(0);
-    if let Some(life) = find(sk as u64).and_then(Slot::record)
+    if let Some((_, life)) = life::of(sk)
         && (life.first != 0 || life.state == SYN_SENT as u8)
     {
         life.retransmits = life.retransmits.saturating_add(1);

@@ -9,9 +9,9 @@ use aya_ebpf::programs::BtfTracePointContext;
 use hatrace_common::wire::{evidence, flag};
 
 use crate::fields::{NEW_SYN_RECV, TIME_WAIT, sk_state};
+use crate::life;
 use crate::maps::HANDED;
 use crate::ring::put_evidence;
-use crate::table::{Slot, find};
 
 #[btf_tracepoint(function = "tcp_send_reset")]
 pub fn send_reset(ctx: BtfTracePointContext) -> i32 {
@@ -20,7 +20,7 @@ pub fn send_reset(ctx: BtfTracePointContext) -> i32 {
     if sk.is_null() || matches!(sk_state(sk), TIME_WAIT | NEW_SYN_RECV) {
         return 0;
     }
-    if let Some(life) = find(sk as u64).and_then(Slot::record) {
+    if let Some((_, life)) = life::of(sk) {
         life.flags |= flag::RESET_OUT;
         return 0;
     }

@@ -9,18 +9,17 @@ use aya_ebpf::Global;
 use aya_ebpf::cty::c_void;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
-use hatrace_common::wire::{Ends, Life, Listen, Listener, Transition, count, flag, kind, port, side};
+use hatrace_common::wire::{Ends, Life, Listen, Listener, Transition, count, kind, side};
 
-use crate::counters::{add, one};
+use crate::clock::{now, received};
+use crate::counters::Counters;
 use crate::fields::{
     CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, LISTEN, SYN_RECV, SYN_SENT,
-    ends, local_mapped, netns, sk_err, sk_num,
+    ends, local_mapped, netns, sk_cookie, sk_err, sk_num,
 };
-use crate::life::{advance, begin, end};
-use crate::maps::{LISTENERS, PORTS};
-use crate::ring::{now, put_other};
-use crate::scope::{accepted, accepted_at_close, cookie, current_tgid, owned, plain_tcp};
-use crate::table::{Slot, find};
+use crate::life::{self, advance, begin, by_whose_reset, end};
+use crate::ring::put_other;
+use crate::scope::{accepted, accepted_at_close, cookie, current_tgid, owned, plain_tcp, set_listening};
 
 /// 1: every transition is wanted (`-a`).
 #[unsafe(no_mangle)]
@@ -35,10 +34,12 @@ pub fn set_state(ctx: BtfTracePointContext) -> i32 {
         tell(sk, old, new);
     }
     match old {
+        // Without a cookie there is no record, and nearly everyone else's sockets have none.
+        SYN_SENT | FIN_WAIT1 | FIN_WAIT2 | CLOSE_WAIT | LAST_ACK | CLOSING if sk_cookie(sk) != 0 => {
+            moved(sk, old, new);
+        }
         ESTABLISHED => leave_established(&ctx, sk, new),
-        CLOSE => leave_close(&ctx, sk, new),
-        SYN_SENT => leave_syn_sent(sk, new),
-        FIN_WAIT1 | FIN_WAIT2 | CLOSE_WAIT | LAST_ACK | CLOSING => closing(sk, old, new),
+        CLOSE if new == SYN_SENT || new == LISTEN => leave_close(&ctx, sk, new),
         // A child closed before it was established (TCP Fast Open) starts to close like any other.
         SYN_RECV if new == FIN_WAIT1 => leave_established(&ctx, sk, new),
         _ => {}
@@ -49,25 +50,17 @@ pub fn set_state(ctx: BtfTracePointContext) -> i32 {
 /// connect() and listen() of an owned process.
 #[inline(always)]
 fn leave_close(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
-    if new != SYN_SENT && new != LISTEN {
-        return;
-    }
     let tgid = current_tgid();
     if !owned(tgid) {
         return;
     }
     if !plain_tcp(sk) {
-        add(count::MPTCP, 1);
-        return;
+        return mptcp();
     }
     if new == LISTEN {
         return listen(sk, tgid);
     }
-    // A socket that had a record under this pointer is gone: its end was missed.
-    if let Some(slot) = find(sk as u64) {
-        give_up(slot);
-    }
-    let Some(life) = begin(ctx, sk, side::SERVER, cookie(sk)) else {
+    let Some(life) = begin(ctx, sk, side::SERVER) else {
         return;
     };
     life.tgid = tgid;
@@ -75,8 +68,15 @@ fn leave_close(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
     life.connecting = now();
 }
 
+#[inline(never)]
+fn mptcp() {
+    if let Some(counters) = Counters::here() {
+        counters.add(count::MPTCP, 1);
+    }
+}
+
 /// A new listener counts at once: its first child may come before the agent has drained the ring.
-#[inline(always)]
+#[inline(never)]
 fn listen(sk: *mut c_void, tgid: u32) {
     let mut record = Listen {
         kind: kind::LISTEN,
@@ -94,133 +94,88 @@ fn listen(sk: *mut c_void, tgid: u32) {
     if addr[10] == 0xff && addr[12] | addr[13] | addr[14] | addr[15] == 0 {
         *addr = [0; 16];
     }
-    let key = record.listener;
-    let _ = LISTENERS.insert(&key, &(side::CLIENT as u32), 0);
-    if let Some(answer) = PORTS.get_ptr_mut(key.port as u32) {
-        // SAFETY: a map value.
-        unsafe {
-            if *answer != key.netns {
-                *answer = port::ASK;
-            }
-        }
-    }
+    set_listening(&record.listener);
     put_other(&record);
-}
-
-/// Only active sockets have a record here.
-#[inline(always)]
-fn leave_syn_sent(sk: *mut c_void, new: i32) {
-    let Some(slot) = find(sk as u64) else { return };
-    let Some(life) = slot.record() else { return };
-    if new == ESTABLISHED {
-        life.state = ESTABLISHED as u8;
-        life.established = now();
-        life.steps = life.steps.wrapping_add(1);
-    } else if new == CLOSE && life.state == SYN_SENT as u8 {
-        end(sk, slot, life, SYN_SENT);
-    }
 }
 
 /// The first FIN, or the RST: the moment at which a passive socket gets its record.
 #[inline(always)]
 fn leave_established(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
-    if let Some((slot, life)) = mine(sk) {
-        if new == CLOSE {
-            end(sk, slot, life, ESTABLISHED);
-        } else {
-            start(life, new);
-        }
+    if sk_cookie(sk) != 0 && moved(sk, ESTABLISHED, new) != 0 {
         return;
     }
-    let Some(side) = (if new == CLOSE {
-        accepted_at_close(sk)
-    } else {
-        accepted(sk)
-    }) else {
-        return;
-    };
+    if new == CLOSE {
+        return reset(sk);
+    }
+    let Some(side) = accepted(sk) else { return };
     if !plain_tcp(sk) {
         return;
     }
-    if new == CLOSE {
-        // Reset: there is no span to tell, so there is no record to make.
-        one(count::SEEN, side);
-        add(count::TRANSITIONS, 1);
-        one(count::COUNTED, side);
-        one(
-            if sk_err(sk) == 0 {
-                count::RESET_BY_HAPROXY
-            } else {
-                count::RESET_BY_PEER
-            },
-            side,
-        );
-        return;
-    }
-    let Some(life) = begin(ctx, sk, side, cookie(sk)) else {
+    let Some(life) = begin(ctx, sk, side) else {
         return;
     };
     life.steps = 0;
-    start(life, new);
+    start(sk, life, new);
 }
 
-/// The record of an active socket, unless its pointer was reused since.
-#[inline(always)]
-fn mine(sk: *mut c_void) -> Option<(Slot, &'static mut Life)> {
-    let slot = find(sk as u64)?;
-    let life = slot.record()?;
-    if life.cookie != cookie(sk) {
-        give_up(slot);
-        return None;
+/// A passive socket that is reset: there is no span to tell, so there is no record to make.
+#[inline(never)]
+fn reset(sk: *mut c_void) {
+    let Some(side) = accepted_at_close(sk) else { return };
+    if !plain_tcp(sk) {
+        return;
     }
-    Some((slot, life))
+    let Some(counters) = Counters::here() else { return };
+    counters.one(count::SEEN, side);
+    counters.add(count::TRANSITIONS, 1);
+    counters.one(count::COUNTED, side);
+    counters.one(by_whose_reset(sk_err(sk) == 0), side);
 }
 
-/// A record whose socket is gone, its end missed: lost, and counted as that.
-#[inline(always)]
-fn give_up(slot: Slot) {
-    if let Some(life) = slot.record()
-        && life.flags & flag::ADOPTED == 0
-    {
-        one(count::LOST, life.side);
-    }
-    slot.free();
-}
-
-#[inline(always)]
-fn start(life: &mut Life, new: i32) {
-    advance(life, new, now());
-    if new == FIN_WAIT1 {
-        life.tgid = current_tgid();
-    }
-}
-
-#[inline(always)]
-fn closing(sk: *mut c_void, old: i32, new: i32) {
-    let Some(slot) = find(sk as u64) else { return };
-    let Some(life) = slot.record() else { return };
+/// A transition of a socket that may have a record; 0: it has none.
+#[inline(never)]
+fn moved(sk: *mut c_void, old: i32, new: i32) -> u32 {
+    let Some((slot, life)) = life::of(sk) else {
+        return 0;
+    };
     if new == CLOSE {
-        return end(sk, slot, life, old);
-    }
-    if new == old {
+        // A record that isn't connecting any more has missed more than its socket's end.
+        if old != SYN_SENT || life.state == SYN_SENT as u8 {
+            end(sk, slot, life, old);
+        }
+    } else if new == ESTABLISHED {
+        life.state = ESTABLISHED as u8;
+        life.established = received(sk, life.connecting);
+        life.steps = life.steps.wrapping_add(1);
+    } else if new == old {
         // close() of a socket that was already shut: it is orphaned, its dwell goes on.
         life.orphaned = now();
         life.steps = life.steps.wrapping_add(1);
-        return;
+    } else {
+        start(sk, life, new);
     }
-    advance(life, new, now());
-    if new == LAST_ACK {
+    1
+}
+
+/// Into a state of closing. HAProxy's own doing runs in its own name.
+#[inline(always)]
+fn start(sk: *mut c_void, life: &mut Life, new: i32) {
+    let at = if new == FIN_WAIT1 || new == LAST_ACK {
         life.tgid = current_tgid();
-    }
+        now()
+    } else {
+        received(sk, life.closing.max(life.established))
+    };
+    advance(life, new, at);
 }
 
 /// Tells a transition as such.
-#[inline(always)]
+#[inline(never)]
 fn tell(sk: *mut c_void, old: i32, new: i32) {
     if old == LISTEN || new == LISTEN || new == SYN_RECV || !plain_tcp(sk) {
         return;
     }
-    let found = find(sk as u64).and_then(Slot::record).map(|life| life.side);
+    let found = life::of(sk).map(|(_, life)| life.side);
     let by_process = new == SYN_SENT || new == FIN_WAIT1 || new == LAST_ACK || new == old;
     let tgid = if by_process { current_tgid() } else { 0 };
     let by_listener = || {

@@ -11,7 +11,7 @@ use hatrace_common::names::{map, program};
 use hatrace_common::wire::Listener;
 
 use super::figures::Figures;
-use super::memory::{Ports, Table, Tgids};
+use super::memory::{Bits, Ports, Table};
 use super::{bpf, btf, offsets};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hatrace.bpf.o"));
@@ -100,7 +100,7 @@ pub struct Loaded {
     /// The table of lives.
     pub table: Table,
     /// Owned processes.
-    pub tgids: Tgids,
+    pub tgids: Bits,
     /// Listening ports.
     pub ports: Ports,
     /// Owned listeners.
@@ -170,11 +170,12 @@ fn prepare(options: &LoadOptions) -> Result<Prepared, LoadError> {
         .override_global("EVERY_TRANSITION", &everything, true)
         .override_global("COMM_LOW", &low, true)
         .override_global("COMM_HIGH", &high, true);
-    for (global, offset) in &offsets {
-        loader.override_global(global, offset, true);
-    }
+    let object = offsets::write_into(OBJECT, &offsets).map_err(|why| LoadError::Refused {
+        what: "its own object".to_owned(),
+        why,
+    })?;
     let ebpf = loader
-        .load(OBJECT)
+        .load(&object)
         .map_err(|error| refused("the kernel half's maps", &error))?;
     Ok(Prepared { ebpf, btf, slots })
 }
@@ -261,11 +262,13 @@ impl Loaded {
         let io_error = |name: &'static str| move |error: std::io::Error| refused(name, &error);
         let (keys, records) = (take(&mut ebpf, map::KEYS)?, take(&mut ebpf, map::RECORDS)?);
         let (tgids, ports) = (take(&mut ebpf, map::TGIDS)?, take(&mut ebpf, map::PORTS)?);
+        let port_bits = take(&mut ebpf, map::PORT_BITS)?;
         let fd = |map, name| fd_of(map).ok_or_else(|| missing(name));
         let table = Table::new(fd(&keys, map::KEYS)?, fd(&records, map::RECORDS)?, slots)
             .map_err(io_error(map::KEYS))?;
-        let tgids = Tgids::new(fd(&tgids, map::TGIDS)?).map_err(io_error(map::TGIDS))?;
-        let ports = Ports::new(fd(&ports, map::PORTS)?).map_err(io_error(map::PORTS))?;
+        let tgids = Bits::new(fd(&tgids, map::TGIDS)?, 1 << 16).map_err(io_error(map::TGIDS))?;
+        let ports = Ports::new(fd(&ports, map::PORTS)?, fd(&port_bits, map::PORT_BITS)?)
+            .map_err(io_error(map::PORTS))?;
         let ring = RingBuf::try_from(take(&mut ebpf, map::RING)?).map_err(map_error(map::RING))?;
         let listeners =
             HashMap::try_from(take(&mut ebpf, map::LISTENERS)?).map_err(map_error(map::LISTENERS))?;

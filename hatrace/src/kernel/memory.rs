@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use hatrace_common::wire::Life;
+use hatrace_common::wire::{Life, port};
 
 /// A mapped array map.
 struct Mapped {
@@ -127,29 +127,32 @@ impl Table {
     }
 }
 
-/// The bitmap of owned processes.
-pub struct Tgids(Mapped);
+/// A bitmap in an array of words.
+pub struct Bits {
+    map: Mapped,
+    words: usize,
+}
 
-impl Tgids {
-    /// Maps it.
+impl Bits {
+    /// Maps an array of so many words.
     ///
     /// # Errors
     /// As mmap() says.
-    pub fn new(map: BorrowedFd<'_>) -> io::Result<Self> {
-        Mapped::new(map, (1 << 16) * 8).map(Self)
+    pub fn new(map: BorrowedFd<'_>, words: usize) -> io::Result<Self> {
+        let map = Mapped::new(map, words * 8)?;
+        Ok(Self { map, words })
     }
 
-    fn word(&self, tgid: u32) -> Option<&AtomicU64> {
-        let index = (tgid >> 6) as usize;
-        // SAFETY: below the 2^16 words of the map.
-        (index < 1 << 16).then(|| unsafe { self.0.item::<AtomicU64>(index).as_ref() })
-    }
-
-    /// Makes a process HAProxy's, or takes it off.
-    pub fn set(&self, tgid: u32, owned: bool) {
-        let Some(word) = self.word(tgid) else { return };
-        let bit = 1 << (tgid & 63);
-        if owned {
+    /// Sets a bit, or clears it; one beyond the map is let go.
+    pub fn set(&self, bit: u32, to: bool) {
+        let index = (bit >> 6) as usize;
+        if index >= self.words {
+            return;
+        }
+        // SAFETY: below the words of the map.
+        let word = unsafe { self.map.item::<AtomicU64>(index).as_ref() };
+        let bit = 1 << (bit & 63);
+        if to {
             word.fetch_or(bit, Ordering::AcqRel);
         } else {
             word.fetch_and(!bit, Ordering::AcqRel);
@@ -157,22 +160,30 @@ impl Tgids {
     }
 }
 
-/// The array of listening ports.
-pub struct Ports(Mapped);
+/// The listening ports: an answer for each, and a bit where there is one.
+pub struct Ports {
+    answers: Mapped,
+    bits: Bits,
+}
 
 impl Ports {
-    /// Maps it.
+    /// Maps both.
     ///
     /// # Errors
     /// As mmap() says.
-    pub fn new(map: BorrowedFd<'_>) -> io::Result<Self> {
-        // Array values are rounded up to eight bytes each.
-        Mapped::new(map, 65536 * 8).map(Self)
+    pub fn new(answers: BorrowedFd<'_>, bits: BorrowedFd<'_>) -> io::Result<Self> {
+        Ok(Self {
+            // Array values are rounded up to eight bytes each.
+            answers: Mapped::new(answers, 65536 * 8)?,
+            bits: Bits::new(bits, 65536 / 64)?,
+        })
     }
 
     /// Sets the answer for a port: see `hatrace_common::wire::port`.
-    pub fn set(&self, port: u16, answer: u32) {
+    pub fn set(&self, number: u16, answer: u32) {
         // SAFETY: 65536 values, eight bytes apart, the word first.
-        unsafe { self.0.item::<AtomicU32>(usize::from(port) * 2).as_ref() }.store(answer, Ordering::Release);
+        unsafe { self.answers.item::<AtomicU32>(usize::from(number) * 2).as_ref() }
+            .store(answer, Ordering::Release);
+        self.bits.set(u32::from(number), answer != port::NONE);
     }
 }

@@ -1,51 +1,107 @@
-//! Which kernel fields the kernel half reads, and the globals that hold their offsets.
+//! The offsets of the running kernel, written into the kernel half's instructions (`hatrace_common::fields` says why).
+
+use hatrace_common::fields::{ADD, ALL, LOAD};
+use object::{Object, ObjectSection, SectionKind};
 
 use super::btf::Types;
 
-/// Global, structure, member path.
-const FIELDS: [(&str, &str, &str); 27] = [
-    ("OFF_SK_FAMILY", "sock", "__sk_common.skc_family"),
-    ("OFF_SK_STATE", "sock", "__sk_common.skc_state"),
-    ("OFF_SK_DPORT", "sock", "__sk_common.skc_dport"),
-    ("OFF_SK_NUM", "sock", "__sk_common.skc_num"),
-    ("OFF_SK_DADDR", "sock", "__sk_common.skc_daddr"),
-    ("OFF_SK_SADDR", "sock", "__sk_common.skc_rcv_saddr"),
-    ("OFF_SK_V6_DADDR", "sock", "__sk_common.skc_v6_daddr"),
-    ("OFF_SK_V6_SADDR", "sock", "__sk_common.skc_v6_rcv_saddr"),
-    ("OFF_SK_NET", "sock", "__sk_common.skc_net.net"),
-    ("OFF_SK_COOKIE", "sock", "__sk_common.skc_cookie"),
-    ("OFF_SK_FLAGS", "sock", "__sk_common.skc_flags"),
-    ("OFF_SK_ERR", "sock", "sk_err"),
-    ("OFF_SK_PROTOCOL", "sock", "sk_protocol"),
-    ("OFF_SK_SOCKET", "sock", "sk_socket"),
-    ("OFF_INET_SPORT", "inet_sock", "inet_sport"),
-    ("OFF_NET_INUM", "net", "ns.inum"),
-    ("OFF_TCP_RCV_NXT", "tcp_sock", "rcv_nxt"),
-    ("OFF_TCP_COPIED_SEQ", "tcp_sock", "copied_seq"),
-    ("OFF_TCP_WRITE_SEQ", "tcp_sock", "write_seq"),
-    ("OFF_TCP_SND_UNA", "tcp_sock", "snd_una"),
-    ("OFF_TW_SUBSTATE", "inet_timewait_sock", "tw_substate"),
-    ("OFF_SOCKET_SK", "socket", "sk"),
-    ("OFF_FILE_INODE", "file", "f_inode"),
-    ("OFF_INODE_INO", "inode", "i_ino"),
-    ("OFF_TASK_PID", "task_struct", "pid"),
-    ("OFF_TASK_TGID", "task_struct", "tgid"),
-    ("OFF_TASK_COMM", "task_struct", "comm"),
-];
+/// Length of an instruction (`struct bpf_insn`: code, registers, a 16-bit offset, a 32-bit immediate).
+const INSTRUCTION: usize = 8;
+/// `BPF_LDX`, the low three bits of a load's code.
+const LOAD_CLASS: u8 = 0x01;
+/// `BPF_ALU64 | BPF_ADD | BPF_K`.
+const ADD_IMMEDIATE: u8 = 0x07;
 
-/// The offset of each field, by the name of its global.
+/// The offset of each field, in the list's order.
 ///
 /// # Errors
 /// The first field this kernel doesn't have, as `struct.member`.
-pub fn resolve(types: &Types<'_>) -> Result<Vec<(&'static str, u32)>, String> {
-    FIELDS
-        .iter()
-        .map(|&(global, structure, path)| {
-            let found = types.offset(structure, path);
-            // inet_sock's protocol was a bit-field before 5.6; every kernel the tracer runs on has all of these.
-            found
-                .map(|offset| (global, offset))
+pub fn resolve(types: &Types<'_>) -> Result<Vec<u32>, String> {
+    ALL.iter()
+        .map(|(structure, path)| {
+            types
+                .offset(structure, path)
                 .ok_or_else(|| format!("{structure}.{path}"))
         })
         .collect()
+}
+
+/// The object with these offsets in its programs.
+///
+/// # Errors
+/// It is no object file, or an offset doesn't fit.
+pub fn write_into(object: &[u8], offsets: &[u32]) -> Result<Vec<u8>, String> {
+    let file = object::File::parse(object).map_err(|error| error.to_string())?;
+    let programs: Vec<_> = file
+        .sections()
+        .filter(|section| section.kind() == SectionKind::Text)
+        .filter_map(|section| section.file_range())
+        .collect();
+    let mut written = object.to_vec();
+    for (start, length) in programs {
+        let (start, length) = (start as usize, length as usize);
+        let code = written
+            .get_mut(start..start + length)
+            .ok_or("a program lies beyond the object")?;
+        for instruction in code.chunks_exact_mut(INSTRUCTION) {
+            relocate(instruction, offsets)?;
+        }
+    }
+    Ok(written)
+}
+
+/// One instruction: if it carries a field's number, the offset takes its place.
+fn relocate(instruction: &mut [u8], offsets: &[u32]) -> Result<(), String> {
+    let code = instruction[0];
+    let offset = i32::from(i16::from_le_bytes([instruction[2], instruction[3]]));
+    let immediate = i32::from_le_bytes([instruction[4], instruction[5], instruction[6], instruction[7]]);
+    let numbered = |from: i32, value: i32| {
+        let number = usize::try_from(value.checked_sub(from)?).ok()?;
+        offsets.get(number).copied()
+    };
+    if code & 0x07 == LOAD_CLASS {
+        if let Some(found) = numbered(LOAD, offset) {
+            let found = i16::try_from(found).map_err(|_| format!("an offset of {found}"))?;
+            instruction[2..4].copy_from_slice(&found.to_le_bytes());
+        }
+    } else if code == ADD_IMMEDIATE
+        && let Some(found) = numbered(ADD, immediate)
+    {
+        instruction[4..8].copy_from_slice(&found.to_le_bytes());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instruction(code: u8, offset: i16, immediate: i32) -> Vec<u8> {
+        let mut bytes = vec![code, 0x21];
+        bytes.extend(offset.to_le_bytes());
+        bytes.extend(immediate.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn only_numbers_of_the_list_are_replaced() {
+        let offsets = [18, 300];
+        let numbered = i16::try_from(LOAD + 1).expect("a short offset");
+        let cases = [
+            // A field's load, whatever its width; the same number in a store; a load from the stack.
+            (instruction(0x61, numbered, 0), instruction(0x61, 300, 0)),
+            (instruction(0x63, numbered, 0), instruction(0x63, numbered, 0)),
+            (instruction(0x79, -8, 0), instruction(0x79, -8, 0)),
+            // A field's address, and another sum.
+            (instruction(0x07, 0, ADD), instruction(0x07, 0, 18)),
+            (instruction(0x07, 0, ADD + 2), instruction(0x07, 0, ADD + 2)),
+            (instruction(0x07, 0, 1), instruction(0x07, 0, 1)),
+        ];
+        for (mut before, after) in cases {
+            relocate(&mut before, &offsets).expect("small offsets");
+            assert_eq!(before, after);
+        }
+        let far = [40_000, 40_000];
+        assert!(relocate(&mut instruction(0x61, numbered, 0), &far).is_err());
+    }
 }

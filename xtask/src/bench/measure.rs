@@ -79,7 +79,7 @@ impl Bench<'_> {
                 }
             }
         }
-        self.bpf_time(&rig, results)
+        Ok(())
     }
 
     fn rig_turn(&self, rig: &Rig, variant: Variant, round: usize, results: &mut Results) -> Result<()> {
@@ -108,7 +108,7 @@ impl Bench<'_> {
     }
 
     /// Rounds of their own: reading the clock around every program is most of what a small one costs.
-    fn bpf_time(&self, rig: &Rig, results: &mut Results) -> Result<()> {
+    pub(super) fn bpf_time(&self, results: &mut Results) -> Result<()> {
         const WHAT: &str = "BPF time a connection";
         if process::which("bpftool").is_none() {
             results.missing(WHAT, "bpftool is not installed");
@@ -121,10 +121,12 @@ impl Bench<'_> {
                 return Ok(());
             }
         };
+        let rig = Rig::start(&self.folder)?;
+        rig.load(self.effort.seconds)?;
         let mut variants = vec![Variant::Empty, Variant::Traced];
-        for round in 0..2 {
+        for round in 0..self.effort.rounds {
             for variant in order(&variants, round) {
-                match self.bpf_turn(rig, variant) {
+                match self.bpf_turn(&rig, variant) {
                     Ok(time) => results.bpf(variant, time),
                     Err(error) => drop_out(results, &mut variants, variant, WHAT, &error),
                 }

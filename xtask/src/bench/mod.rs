@@ -49,12 +49,52 @@ const QUICK: Effort = Effort {
     rounds: 2,
 };
 
+/// What of it is to be measured.
+struct Asked {
+    quick: bool,
+    /// None: everything.
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The tight loop.
+    Loop,
+    /// HAProxy under load, and what the kernel says of it.
+    Haproxy,
+    /// The kernel's account alone.
+    Bpf,
+    /// What being asked costs HAProxy.
+    Asking,
+}
+
+impl Asked {
+    fn parse(args: &[String]) -> Result<Self> {
+        let mut asked = Self {
+            quick: false,
+            parts: Vec::new(),
+        };
+        for arg in args {
+            match arg.as_str() {
+                "--quick" => asked.quick = true,
+                "loop" => asked.parts.push(Part::Loop),
+                "haproxy" => asked.parts.push(Part::Haproxy),
+                "bpf" => asked.parts.push(Part::Bpf),
+                "asking" => asked.parts.push(Part::Asking),
+                other => return Err(Failure::unknown("bench", other)),
+            }
+        }
+        Ok(asked)
+    }
+
+    fn wants(&self, part: Part) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
+}
+
 pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
-    let effort = match args {
-        [] => FULL,
-        [flag] if flag == "--quick" => QUICK,
-        [other, ..] => return Err(Failure::unknown("bench", other)),
-    };
+    let asked = Asked::parse(args)?;
+    let effort = if asked.quick { QUICK } else { FULL };
     setup::ensure(&[Purpose::Build, Purpose::Bench])?;
     build::build(workspace, false)?;
     if !process::is_root() {
@@ -80,10 +120,19 @@ pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
             "kernel.bpf_stats_enabled is set here: costs look higher",
         );
     }
-    bench.churn(&mut results)?;
-    bench.rig(&mut results)?;
+    if asked.wants(Part::Loop) {
+        bench.churn(&mut results)?;
+    }
+    if asked.wants(Part::Haproxy) {
+        bench.rig(&mut results)?;
+    }
+    if asked.wants(Part::Bpf) {
+        bench.bpf_time(&mut results)?;
+    }
     let turns = if effort.quick { 1 } else { 3 };
-    if let Err(error) = asking::measure(&bench.hatrace, &bench.folder, turns, &mut results) {
+    if asked.wants(Part::Asking)
+        && let Err(error) = asking::measure(&bench.hatrace, &bench.folder, turns, &mut results)
+    {
         results.missing("HAProxy's side of being asked", &format!("{error:#}"));
     }
 
