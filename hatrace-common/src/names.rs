@@ -2,10 +2,10 @@
 
 /// Maps.
 pub mod map {
-    /// Table, half one: the socket pointers, eight to a bucket.
-    pub const KEYS: &str = "KEYS";
-    /// Table, half two: the records, one to a slot.
+    /// The table of lives: the records.
     pub const RECORDS: &str = "RECORDS";
+    /// The table of lives: whose records are not where their cookies say.
+    pub const OVERFLOW: &str = "OVERFLOW";
     /// Local ports of owned listeners.
     pub const PORTS: &str = "PORTS";
     /// Bitmap of the ports that `PORTS` has an answer for.

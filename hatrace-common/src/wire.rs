@@ -28,7 +28,7 @@ pub mod flag {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Life {
-    /// The socket's cookie.
+    /// The socket's cookie: the key. 0: nobody's.
     pub cookie: u64,
     /// SYN_SENT entered.
     pub connecting: u64,
@@ -44,7 +44,7 @@ pub struct Life {
     pub tgid: u32,
     /// Network namespace, by inode number.
     pub netns: u32,
-    /// The state it is in.
+    /// The state it is in; 0 while the record is being made, and when it is nobody's.
     pub state: u8,
     /// The first closing state; 0 while it isn't closing.
     pub first: u8,
@@ -58,6 +58,16 @@ pub struct Life {
     pub steps: u16,
 }
 const _: () = assert!(size_of::<Life>() == 64);
+
+/// The table of lives.
+pub mod table {
+    /// So many low bits of a cookie say where in its run of neighbours a record is.
+    pub const RUN_BITS: u32 = 6;
+    /// The overflow has a place for so many home places.
+    pub const OVERFLOW_PART: u32 = 4;
+    /// No place.
+    pub const NOWHERE: u32 = u32::MAX;
+}
 
 /// The two ends of a socket. Ports in host order; IPv4 in the first four bytes of an address, the rest zero.
 #[repr(C)]

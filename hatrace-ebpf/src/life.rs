@@ -3,6 +3,8 @@
 //! A passive socket's is made when it starts to close, an active one's at SYN_SENT, the only moment at which its owner is
 //! known for certain. At the end most lives become counts; those that say something become a ring record.
 
+use core::ptr::write_volatile;
+
 use aya_ebpf::Global;
 use aya_ebpf::cty::c_void;
 use aya_ebpf::programs::BtfTracePointContext;
@@ -18,7 +20,7 @@ use crate::fields::{
 use crate::maps::HANDED;
 use crate::ring::put;
 use crate::scope::cookie;
-use crate::table::{Claim, Slot, claim, find};
+use crate::table::{Slot, claim, find};
 
 /// A span of at least this many nanoseconds makes a life worth a record.
 #[unsafe(no_mangle)]
@@ -31,30 +33,12 @@ static EVERY_LIFE: Global<u32> = Global::new(0);
 const SOCK_DEAD: u64 = 1;
 const SOCK_DONE: u64 = 2;
 
-/// The record of a socket. A socket without a cookie has none, which spares nearly everyone else's sockets the search; one with another
-/// cookie than its record is a new socket where an old one was, whose end was missed: that record is given up.
+/// The record of a socket. A socket without a cookie has none, which spares nearly everyone else's sockets the search.
 #[inline(always)]
 pub fn of(sk: *mut c_void) -> Option<(Slot, &'static mut Life)> {
-    let cookie = sk_cookie(sk);
-    if cookie == 0 {
-        return None;
-    }
-    let slot = find(sk as u64)?;
-    let life = slot.record()?;
-    if life.cookie == cookie {
-        return Some((slot, life));
-    }
-    count_lost(life);
-    slot.free();
-    None
-}
-
-#[inline(always)]
-fn count_lost(life: &Life) {
-    if life.flags & flag::ADOPTED == 0
-        && let Some(counters) = Counters::here()
-    {
-        counters.one(count::LOST, life.side);
+    match sk_cookie(sk) {
+        0 => None,
+        cookie => find(cookie),
     }
 }
 
@@ -91,18 +75,10 @@ fn say_full(ctx: &BtfTracePointContext, side: u8, times: u64) {
     }
 }
 
-/// A new record, all zero but for identity. `None`: no room.
+/// A new record, all zero but for identity: the caller sets its state, last. `None`: no room.
 #[inline(always)]
 pub fn make(sk: *mut c_void, side: u8, cookie: u64) -> Option<&'static mut Life> {
-    let (slot, left) = match claim(sk as u64)? {
-        Claim::Free(slot) => (slot, false),
-        Claim::Left(slot) => (slot, true),
-    };
-    let life = slot.record()?;
-    if left {
-        count_lost(life);
-    }
-    life.cookie = cookie;
+    let life = claim(cookie)?;
     life.connecting = 0;
     life.established = 0;
     life.closing = 0;
@@ -188,7 +164,7 @@ pub fn end(sk: *mut c_void, slot: Slot, life: &mut Life, old: i32) {
     if old == ESTABLISHED {
         counters.one(by_whose_reset(quiet), life.side);
     }
-    slot.free();
+    slot.free(life);
 }
 
 /// The counter of a reset from ESTABLISHED.
@@ -276,15 +252,22 @@ fn deliver(sk: *mut c_void, life: &Life, old: i32, at: u64) {
     counters.one(counter, life.side);
 }
 
+/// Puts a record into a state: after all else, for the agent that may read it just now.
+#[inline(always)]
+pub fn enter(life: &mut Life, state: i32) {
+    // SAFETY: a live reference.
+    unsafe { write_volatile(&raw mut life.state, state as u8) }
+}
+
 /// Moves a record on to a state that isn't CLOSE.
 #[inline(always)]
 pub fn advance(life: &mut Life, new: i32, at: u64) {
     life.steps = life.steps.wrapping_add(1);
-    life.state = new as u8;
     if life.first == 0 {
         life.first = new as u8;
         life.closing = at;
     } else {
         life.second = at;
     }
+    enter(life, new);
 }

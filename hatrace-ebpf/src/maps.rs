@@ -7,13 +7,13 @@ use hatrace_common::wire::{Life, Listener, count, dwell};
 /// The agent reads and writes these maps as memory, without a system call an entry.
 const MMAPABLE: u32 = 1 << 10;
 
-/// Socket pointers, eight to a bucket of one cache line; 0 is free. The agent sets the number of buckets before load.
+/// The records: home places, then those of the overflow. The agent sets the sizes of both before load.
 #[map]
-pub static KEYS: Array<[u64; 8]> = Array::with_max_entries(8192, MMAPABLE);
+pub static RECORDS: Array<Life> = Array::with_max_entries(80, MMAPABLE);
 
-/// The record of each slot of `KEYS`.
+/// Whose records are in the overflow: cookies, eight to a bucket of one cache line; 0 is free.
 #[map]
-pub static RECORDS: Array<Life> = Array::with_max_entries(8192 * 8, MMAPABLE);
+pub static OVERFLOW: Array<[u64; 8]> = Array::with_max_entries(2, MMAPABLE);
 
 /// By local port: see `wire::port`.
 #[map]

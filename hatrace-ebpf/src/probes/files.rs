@@ -3,8 +3,7 @@
 //! match-proto: kernel/bpf/task_iter.c: bpf_iter_task_file { struct bpf_iter_meta *meta; struct task_struct *task; u32 fd; struct file *file; }
 //!
 //! It is also the adoption: a socket older than hatrace gets its record here. A transition that runs at the same time on
-//! another CPU may have looked for that record just before; so the state is read again afterwards, and a record whose pointer is
-//! reused later is unmasked by its cookie.
+//! another CPU may have looked for that record just before; so the state is read again afterwards.
 
 use aya_ebpf::bindings::{file, seq_file, socket};
 use aya_ebpf::cty::c_void;
@@ -16,10 +15,10 @@ use crate::fields::{
     CLOSE, CLOSING, ESTABLISHED, FIN_WAIT1, LISTEN, Ptr, SYN_SENT, ends, file_inode, inode_ino, netns,
     sk_family, sk_state, socket_sk, task_pid, task_tgid,
 };
-use crate::life::make;
+use crate::life::{enter, make};
 use crate::maps::CONTROL;
 use crate::scope::{accepted, cookie, owned, plain_tcp, set_owned};
-use crate::table::{Slot, find};
+use crate::table::find;
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
@@ -103,26 +102,23 @@ fn adopt(sk: *mut c_void, tgid: u32, side: u8, state: i32) -> u8 {
         return 0;
     }
     let own = cookie(sk);
-    if let Some(slot) = find(sk as u64) {
-        match slot.record() {
-            Some(life) if life.cookie == own => return 1,
-            _ => slot.free(),
-        }
+    if find(own).is_some() {
+        return 1;
     }
     let Some(life) = make(sk, side, own) else {
         return 3;
     };
     life.flags = flag::ADOPTED;
     life.tgid = tgid;
-    life.state = state as u8;
     life.steps = 0;
     if closing {
         life.first = state as u8;
     }
+    enter(life, state);
     if sk_state(sk) as i32 == CLOSE
-        && let Some(slot) = find(sk as u64)
+        && let Some((slot, life)) = find(own)
     {
-        Slot::free(slot);
+        slot.free(life);
     }
     2
 }

@@ -17,7 +17,7 @@ use crate::fields::{
     CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, LISTEN, SYN_RECV, SYN_SENT,
     ends, local_mapped, netns, sk_cookie, sk_err, sk_num,
 };
-use crate::life::{self, advance, begin, by_whose_reset, end};
+use crate::life::{self, advance, begin, by_whose_reset, end, enter};
 use crate::ring::put_other;
 use crate::scope::{accepted, accepted_at_close, cookie, current_tgid, owned, plain_tcp, set_listening};
 
@@ -64,8 +64,8 @@ fn leave_close(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
         return;
     };
     life.tgid = tgid;
-    life.state = SYN_SENT as u8;
     life.connecting = now();
+    enter(life, SYN_SENT);
 }
 
 #[inline(never)]
@@ -144,9 +144,9 @@ fn moved(sk: *mut c_void, old: i32, new: i32) -> u32 {
             end(sk, slot, life, old);
         }
     } else if new == ESTABLISHED {
-        life.state = ESTABLISHED as u8;
         life.established = received(sk, life.connecting);
         life.steps = life.steps.wrapping_add(1);
+        enter(life, ESTABLISHED);
     } else if new == old {
         // close() of a socket that was already shut: it is orphaned, its dwell goes on.
         life.orphaned = now();

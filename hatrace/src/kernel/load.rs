@@ -11,7 +11,7 @@ use hatrace_common::names::{map, program};
 use hatrace_common::wire::Listener;
 
 use super::figures::Figures;
-use super::memory::{Bits, Ports, Table};
+use super::memory::{Bits, Ports, Size, Table};
 use super::{bpf, btf, offsets};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hatrace.bpf.o"));
@@ -25,7 +25,7 @@ pub struct LoadOptions {
     pub everything: bool,
     /// HAProxy's process name (`/proc/PID/comm`).
     pub comm: String,
-    /// Slots of the table of lives; rounded up to a power of two.
+    /// Home places of the table of lives; rounded up to a power of two.
     pub slots: usize,
     /// Bytes of the ring; a power of two.
     pub ring_bytes: u32,
@@ -134,7 +134,7 @@ const CORE: [(&str, &str); 7] = [
 struct Prepared {
     ebpf: Ebpf,
     btf: Btf,
-    slots: usize,
+    size: Size,
 }
 
 fn prepare(options: &LoadOptions) -> Result<Prepared, LoadError> {
@@ -147,9 +147,9 @@ fn prepare(options: &LoadOptions) -> Result<Prepared, LoadError> {
     })?;
     let offsets = offsets::resolve(&types).map_err(LoadError::NoField)?;
     let btf = Btf::parse(&bytes, aya::Endianness::default()).map_err(|error| refused("its BTF", &error))?;
-    let slots = options.slots.next_power_of_two().max(16);
-    let buckets = u32::try_from(slots / 8).unwrap_or(1 << 20);
-    let shift = 32 - buckets.ilog2();
+    let size = Size::of(options.slots);
+    let buckets = size.overflow / 8;
+    let (mask, shift) = (size.homes - 1, 32 - buckets.ilog2());
     let min_ns = u64::try_from(options.min.as_nanos()).unwrap_or(u64::MAX);
     let everything = u32::from(options.everything);
     let mut comm = [0u8; 16];
@@ -161,10 +161,11 @@ fn prepare(options: &LoadOptions) -> Result<Prepared, LoadError> {
     let mut loader = EbpfLoader::new();
     loader
         .btf(Some(&btf))
-        .map_max_entries(map::KEYS, buckets)
-        .map_max_entries(map::RECORDS, buckets * 8)
+        .map_max_entries(map::RECORDS, size.records())
+        .map_max_entries(map::OVERFLOW, buckets)
         .map_max_entries(map::RING, options.ring_bytes)
-        .override_global("BUCKET_SHIFT", &shift, true)
+        .override_global("HOME_MASK", &mask, true)
+        .override_global("OVERFLOW_SHIFT", &shift, true)
         .override_global("MIN_NS", &min_ns, true)
         .override_global("EVERY_LIFE", &everything, true)
         .override_global("EVERY_TRANSITION", &everything, true)
@@ -177,7 +178,7 @@ fn prepare(options: &LoadOptions) -> Result<Prepared, LoadError> {
     let ebpf = loader
         .load(&object)
         .map_err(|error| refused("the kernel half's maps", &error))?;
-    Ok(Prepared { ebpf, btf, slots })
+    Ok(Prepared { ebpf, btf, size })
 }
 
 fn load_tracepoint(ebpf: &mut Ebpf, btf: &Btf, name: &str, tracepoint: &str) -> Result<(), LoadError> {
@@ -231,7 +232,7 @@ impl Loaded {
     /// # Errors
     /// What this kernel, or our rights, don't allow.
     pub fn load(options: &LoadOptions) -> Result<Self, LoadError> {
-        let Prepared { mut ebpf, btf, slots } = prepare(options)?;
+        let Prepared { mut ebpf, btf, size } = prepare(options)?;
         for (name, tracepoint) in CORE {
             load_tracepoint(&mut ebpf, &btf, name, tracepoint)?;
         }
@@ -254,18 +255,18 @@ impl Loaded {
                 false
             }
         };
-        Self::with_maps(ebpf, slots, exact_timewaits)
+        Self::with_maps(ebpf, size, exact_timewaits)
     }
 
-    fn with_maps(mut ebpf: Ebpf, slots: usize, exact_timewaits: bool) -> Result<Self, LoadError> {
+    fn with_maps(mut ebpf: Ebpf, size: Size, exact_timewaits: bool) -> Result<Self, LoadError> {
         let map_error = |name: &'static str| move |error: aya::maps::MapError| refused(name, &error);
         let io_error = |name: &'static str| move |error: std::io::Error| refused(name, &error);
-        let (keys, records) = (take(&mut ebpf, map::KEYS)?, take(&mut ebpf, map::RECORDS)?);
+        let (records, overflow) = (take(&mut ebpf, map::RECORDS)?, take(&mut ebpf, map::OVERFLOW)?);
         let (tgids, ports) = (take(&mut ebpf, map::TGIDS)?, take(&mut ebpf, map::PORTS)?);
         let port_bits = take(&mut ebpf, map::PORT_BITS)?;
         let fd = |map, name| fd_of(map).ok_or_else(|| missing(name));
-        let table = Table::new(fd(&keys, map::KEYS)?, fd(&records, map::RECORDS)?, slots)
-            .map_err(io_error(map::KEYS))?;
+        let table = Table::new(fd(&records, map::RECORDS)?, fd(&overflow, map::OVERFLOW)?, size)
+            .map_err(io_error(map::RECORDS))?;
         let tgids = Bits::new(fd(&tgids, map::TGIDS)?, 1 << 16).map_err(io_error(map::TGIDS))?;
         let ports = Ports::new(fd(&ports, map::PORTS)?, fd(&port_bits, map::PORT_BITS)?)
             .map_err(io_error(map::PORTS))?;
