@@ -14,10 +14,8 @@ pub mod map {
     pub const LISTENERS: &str = "LISTENERS";
     /// Bitmap of owned processes.
     pub const TGIDS: &str = "TGIDS";
-    /// Per-CPU counters.
-    pub const COUNTS: &str = "COUNTS";
-    /// Per-CPU dwell histograms of lives that were only counted.
-    pub const DWELL: &str = "DWELL";
+    /// Per-CPU counters and dwell histograms of lives that were only counted.
+    pub const TALLY: &str = "TALLY";
     /// The ring of records.
     pub const RING: &str = "RING";
     /// What the fd iterator is to do.

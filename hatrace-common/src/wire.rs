@@ -241,12 +241,13 @@ pub struct Listener {
 }
 const _: () = assert!(size_of::<Listener>() == 24);
 
-/// Values of the `PORTS` map. Any other value is the network namespace of the one wildcard listener on that port.
+/// Values of the `PORTS` map: a network namespace and, above its 32 bits, the IPv4 address (as in a packet) of the one listener on that
+/// port; without an address, a wildcard's. Or one of these.
 pub mod port {
     /// Nobody owned listens there.
-    pub const NONE: u32 = 0;
+    pub const NONE: u64 = 0;
     /// The `LISTENERS` map tells.
-    pub const ASK: u32 = 1;
+    pub const ASK: u64 = 1;
 }
 
 /// Bits of entry 0 of the `CONTROL` map.
@@ -320,6 +321,17 @@ pub mod count {
     pub const SIZE: usize = 64;
 }
 
+/// What a CPU has counted: one block, so that one look-up does for all that a transition counts.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Tally {
+    /// See [`count`].
+    pub counts: [u64; count::SIZE],
+    /// See [`dwell`]. They wrap: the agent adds up differences.
+    pub dwell: [u32; dwell::SIZE],
+}
+const _: () = assert!(size_of::<Tally>() == 64 * 8 + 4096 * 4);
+
 /// The dwell histograms: log-linear buckets of microseconds, four to an octave.
 pub mod dwell {
     /// Buckets for a state: 32 octaves, four each.
@@ -327,7 +339,7 @@ pub mod dwell {
     /// States kept, by [`index_of`]'s numbers.
     pub const STATES: u32 = 8;
     /// Entries in all: side, state, bucket.
-    pub const SIZE: u32 = 4 * STATES * BUCKETS;
+    pub const SIZE: usize = (4 * STATES * BUCKETS) as usize;
 
     /// The kernel's state numbers as 0..8: SYN_SENT 2, FIN_WAIT1 4, FIN_WAIT2 5, CLOSE_WAIT 0, LAST_ACK 1, CLOSING 3
     /// (number & 7 tells those apart). ESTABLISHED would share 1 with LAST_ACK: it isn't kept.

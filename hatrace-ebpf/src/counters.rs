@@ -1,17 +1,30 @@
 //! Counters and dwell histograms: per CPU, so that counting costs no bus lock.
 
-use hatrace_common::wire::{count, dwell};
+use core::arch::asm;
 
-use crate::maps::{COUNTS, DWELL};
+use hatrace_common::wire::{Tally, count, dwell};
+
+use crate::maps::TALLY;
+
+/// An index that the verifier sees to be below a power of two. In assembly, because the compiler knows as much and leaves a mask out.
+#[inline(always)]
+fn below<const LIMIT: usize>(mut index: usize) -> usize {
+    // SAFETY: a register's bits.
+    unsafe {
+        asm!("{index} &= {mask}", index = inout(reg) index, mask = const LIMIT - 1,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    index
+}
 
 /// This CPU's counters: looked up once a run, because the look-up costs more than the counting.
-pub struct Counters(*mut [u64; count::SIZE]);
+pub struct Counters(*mut Tally);
 
 impl Counters {
     /// This CPU's. There always are: the map has an entry for every CPU there may be.
     #[inline(always)]
     pub fn here() -> Option<Self> {
-        COUNTS.get_ptr_mut(0).map(Self)
+        TALLY.get_ptr_mut(0).map(Self)
     }
 
     /// Adds to one; gives this CPU's new figure.
@@ -19,7 +32,7 @@ impl Counters {
     pub fn add(&self, index: usize, by: u64) -> u64 {
         // SAFETY: masked into the block; a per-CPU value.
         unsafe {
-            let cell = &mut (*self.0)[index & (count::SIZE - 1)];
+            let cell = (*self.0).counts.as_mut_ptr().add(below::<{ count::SIZE }>(index));
             *cell += by;
             *cell
         }
@@ -29,6 +42,21 @@ impl Counters {
     #[inline(always)]
     pub fn one(&self, counter: usize, side: u8) -> u64 {
         self.add(counter + (side & 3) as usize, 1)
+    }
+
+    /// Counts a span of `ns` nanoseconds in a state.
+    #[inline(always)]
+    pub fn span(&self, side: u8, state: u8, ns: u64) {
+        let cell =
+            ((side & 3) as u32 * dwell::STATES + dwell::index_of(state)) * dwell::BUCKETS + bucket_of(ns);
+        // SAFETY: masked into the block; a per-CPU value.
+        unsafe {
+            let cell = (*self.0)
+                .dwell
+                .as_mut_ptr()
+                .add(below::<{ dwell::SIZE }>(cell as usize));
+            *cell = (*cell).wrapping_add(1);
+        }
     }
 }
 
@@ -58,7 +86,7 @@ fn log2(mut v: u32) -> u32 {
 }
 
 /// Log-linear: four buckets to an octave of microseconds (`wire::dwell::bounds` is the inverse).
-#[inline(always)]
+#[inline(never)]
 fn bucket_of(ns: u64) -> u32 {
     let us = ns / 1000;
     let us = if us > u32::MAX as u64 { u32::MAX } else { us as u32 };
@@ -68,14 +96,4 @@ fn bucket_of(ns: u64) -> u32 {
     let octave = log2(us) & 31;
     // An octave is at least 2 here; the mask tells the verifier that the shift is in range.
     octave * 4 + (us >> (octave.wrapping_sub(2) & 31) & 3)
-}
-
-/// Counts a span of `ns` nanoseconds in a state.
-#[inline(never)]
-pub fn span(side: u8, state: u8, ns: u64) {
-    let index = ((side & 3) as u32 * dwell::STATES + dwell::index_of(state)) * dwell::BUCKETS + bucket_of(ns);
-    if let Some(cell) = DWELL.get_ptr_mut(index & (dwell::SIZE - 1)) {
-        // SAFETY: a per-CPU value.
-        unsafe { *cell += 1 }
-    }
 }

@@ -26,7 +26,7 @@ pub const LISTEN: i32 = 10;
 pub const CLOSING: i32 = 11;
 pub const NEW_SYN_RECV: u8 = 12;
 
-const AF_INET: u16 = 2;
+pub const AF_INET: u16 = 2;
 pub const IPPROTO_TCP: u16 = 6;
 
 /// What a field can be loaded as.
@@ -89,6 +89,8 @@ fields! {
     /// The local port, host order. 0 at `* -> CLOSE` of an auto-bound socket: `sk_source_port` is right there.
     sk_num: u16 = SK_NUM;
     sk_dport: u16 = SK_DPORT;
+    /// The local IPv4 address, as in a packet.
+    sk_saddr: u32 = SK_SADDR;
     sk_net: Ptr = SK_NET;
     sk_socket: Ptr = SK_SOCKET;
     sk_flags: u64 = SK_FLAGS;

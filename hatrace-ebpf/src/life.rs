@@ -12,7 +12,7 @@ use aya_log_ebpf::warn;
 use hatrace_common::wire::{Ends, Life, LifeEnd, count, flag, kind, side};
 
 use crate::clock::{now, received};
-use crate::counters::{Counters, span};
+use crate::counters::Counters;
 use crate::fields::{
     CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT2, LAST_ACK, Ptr, SYN_SENT, ends, netns, queues, sk_cookie,
     sk_err, sk_flags, sk_socket,
@@ -207,19 +207,19 @@ fn tally(life: &Life, old: i32, at: u64, counters: &Counters) {
     );
     if life.connecting != 0 {
         if life.established != 0 {
-            span(life.side, SYN_SENT as u8, life.established - life.connecting);
+            counters.span(life.side, SYN_SENT as u8, life.established - life.connecting);
         } else if old == SYN_SENT {
-            span(life.side, SYN_SENT as u8, at - life.connecting);
+            counters.span(life.side, SYN_SENT as u8, at - life.connecting);
         }
     }
     if life.first == 0 || life.closing == 0 {
         return;
     }
     if life.second == 0 {
-        span(life.side, life.first, at - life.closing);
+        counters.span(life.side, life.first, at - life.closing);
     } else {
-        span(life.side, life.first, life.second - life.closing);
-        span(life.side, old as u8, at - life.second);
+        counters.span(life.side, life.first, life.second - life.closing);
+        counters.span(life.side, old as u8, at - life.second);
     }
 }
 

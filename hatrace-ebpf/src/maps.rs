@@ -2,7 +2,7 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
-use hatrace_common::wire::{Life, Listener, count, dwell};
+use hatrace_common::wire::{Life, Listener, Tally};
 
 /// The agent reads and writes these maps as memory, without a system call an entry.
 const MMAPABLE: u32 = 1 << 10;
@@ -17,7 +17,7 @@ pub static OVERFLOW: Array<[u64; 8]> = Array::with_max_entries(2, MMAPABLE);
 
 /// By local port: see `wire::port`.
 #[map]
-pub static PORTS: Array<u32> = Array::with_max_entries(65536, MMAPABLE);
+pub static PORTS: Array<u64> = Array::with_max_entries(65536, MMAPABLE);
 
 /// A bit for each local port that `PORTS` has an answer for: 8 KiB that stay in the cache, where the answers would not.
 #[map]
@@ -32,10 +32,7 @@ pub static LISTENERS: HashMap<Listener, u32> = HashMap::with_max_entries(4096, 0
 pub static TGIDS: Array<u64> = Array::with_max_entries(1 << 16, MMAPABLE);
 
 #[map]
-pub static COUNTS: PerCpuArray<[u64; count::SIZE]> = PerCpuArray::with_max_entries(1, 0);
-
-#[map]
-pub static DWELL: PerCpuArray<u64> = PerCpuArray::with_max_entries(dwell::SIZE, 0);
+pub static TALLY: PerCpuArray<Tally> = PerCpuArray::with_max_entries(1, 0);
 
 /// The agent sets its size before load. Written without wake-ups, drained by a timer.
 #[map]

@@ -9,7 +9,9 @@ use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_socket_cookie};
 use aya_ebpf::maps::Array;
 use hatrace_common::wire::{Listener, port, side};
 
-use crate::fields::{IPPROTO_TCP, Ptr, local_mapped, netns, sk_num, sk_protocol, source_port};
+use crate::fields::{
+    AF_INET, IPPROTO_TCP, Ptr, local_mapped, netns, sk_family, sk_num, sk_protocol, sk_saddr, source_port,
+};
 use crate::maps::{LISTENERS, PORT_BITS, PORTS, TGIDS};
 
 /// The current process.
@@ -57,7 +59,7 @@ pub fn set_listening(at: &Listener) {
     if let Some(answer) = PORTS.get_ptr_mut(at.port as u32) {
         // SAFETY: a map value.
         unsafe {
-            if *answer != at.netns {
+            if *answer != at.netns as u64 {
                 *answer = port::ASK;
             }
         }
@@ -99,10 +101,13 @@ fn listening(sk: Ptr, local: u16) -> Option<u8> {
         return None;
     }
     let inum = netns(sk);
-    if answer != port::ASK {
-        return (answer == inum).then_some(side::CLIENT);
+    if answer == port::ASK {
+        return listener(sk, inum, local);
     }
-    listener(sk, inum, local)
+    let address = (answer >> 32) as u32;
+    let there =
+        answer as u32 == inum && (address == 0 || sk_family(sk) == AF_INET && address == sk_saddr(sk));
+    there.then_some(side::CLIENT)
 }
 
 /// Asks the map of listeners: the exact address first, then the wildcard.

@@ -1,88 +1,75 @@
-//! The kernel half's counters and histograms, summed over the CPUs.
+//! The kernel half's counters and histograms, summed over the CPUs: one call for all of both.
 
 use std::time::Duration;
 
 use aya::maps::{MapData, PerCpuArray};
-use hatrace_common::wire::{count, dwell};
+use hatrace_common::wire::{Tally, count, dwell};
 use hatrace_core::input::{Counts, ShortDwell};
 use hatrace_core::sock::{BySide, Side};
 use hatrace_core::tcp::TcpState;
 
 use super::decode;
 
-/// The counter block, as aya reads it.
+/// [`Tally`], as aya reads it.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub struct Block([u64; count::SIZE]);
+pub struct Block(Tally);
 
-// SAFETY: integers.
+// SAFETY: integers, no padding.
 unsafe impl aya::Pod for Block {}
 
-/// Readers of both maps.
+/// The reader of the blocks of all CPUs.
 pub struct Figures {
-    counts: PerCpuArray<MapData, Block>,
-    dwell: PerCpuArray<MapData, u64>,
-    /// Counters at the last reading: nothing short has ended since if they are the same, so the histograms are too.
-    last: Option<[u64; count::SIZE]>,
-    short: Vec<ShortDwell>,
+    tally: PerCpuArray<MapData, Block>,
+    /// The cells of each CPU's histograms when last read.
+    before: Vec<[u32; dwell::SIZE]>,
+    /// Sums of what the cells have grown by.
+    grown: Box<[u64; dwell::SIZE]>,
 }
 
 impl Figures {
-    /// Over the two maps of a loaded object.
+    /// Over the map of a loaded object.
     #[must_use]
-    pub const fn new(counts: PerCpuArray<MapData, Block>, dwell: PerCpuArray<MapData, u64>) -> Self {
+    pub fn new(tally: PerCpuArray<MapData, Block>) -> Self {
         Self {
-            counts,
-            dwell,
-            last: None,
-            short: Vec::new(),
+            tally,
+            before: Vec::new(),
+            grown: Box::new([0; dwell::SIZE]),
         }
     }
 
-    /// Reads the counters; the histograms too when `histograms` (it is a call for each of a thousand cells).
-    pub fn read(&mut self, histograms: bool) -> Counts {
+    /// Reads the counters, and what short lives came to.
+    pub fn read(&mut self) -> Counts {
         let mut sum = [0u64; count::SIZE];
-        if let Ok(blocks) = self.counts.get(&0, 0) {
-            for block in blocks.iter() {
-                for (total, one) in sum.iter_mut().zip(block.0) {
+        if let Ok(blocks) = self.tally.get(&0, 0) {
+            self.before.resize(blocks.len(), [0; dwell::SIZE]);
+            for (block, before) in blocks.iter().zip(&mut self.before) {
+                for (total, one) in sum.iter_mut().zip(block.0.counts) {
                     *total += one;
+                }
+                for ((grown, cell), before) in self.grown.iter_mut().zip(block.0.dwell).zip(before) {
+                    *grown += u64::from(cell.wrapping_sub(*before));
+                    *before = cell;
                 }
             }
         }
-        if histograms && self.last != Some(sum) {
-            self.short = self.histograms();
-            self.last = Some(sum);
-        }
-        counts(&sum, self.short.clone())
+        counts(&sum, self.histograms())
     }
 
     fn histograms(&self) -> Vec<ShortDwell> {
-        let mut cells = Vec::new();
-        for side in 0..4 {
-            for index in 0..dwell::STATES {
-                let Some(state) = dwell::state_of(index).and_then(TcpState::from_kernel) else {
-                    continue;
-                };
-                for bucket in 0..dwell::BUCKETS {
-                    let cell = (side * dwell::STATES + index) * dwell::BUCKETS + bucket;
-                    let Ok(values) = self.dwell.get(&cell, 0) else {
-                        continue;
-                    };
-                    let count: u64 = values.iter().sum();
-                    if count > 0 {
-                        let (low, high) = dwell::bounds(bucket);
-                        cells.push(ShortDwell {
-                            side: decode::side(u8::try_from(side).unwrap_or(3)),
-                            state,
-                            low: Duration::from_micros(low),
-                            high: Duration::from_micros(high),
-                            count,
-                        });
-                    }
-                }
-            }
-        }
-        cells
+        let of_cell = |(cell, count): (u32, &u64)| {
+            let (place, bucket) = (cell / dwell::BUCKETS, cell % dwell::BUCKETS);
+            let state = dwell::state_of(place % dwell::STATES).and_then(TcpState::from_kernel)?;
+            let (low, high) = dwell::bounds(bucket);
+            (*count > 0).then(|| ShortDwell {
+                side: decode::side(u8::try_from(place / dwell::STATES).unwrap_or(3)),
+                state,
+                low: Duration::from_micros(low),
+                high: Duration::from_micros(high),
+                count: *count,
+            })
+        };
+        (0..).zip(self.grown.iter()).filter_map(of_cell).collect()
     }
 }
 

@@ -274,9 +274,8 @@ impl Loaded {
         let listeners =
             HashMap::try_from(take(&mut ebpf, map::LISTENERS)?).map_err(map_error(map::LISTENERS))?;
         let control = Array::try_from(take(&mut ebpf, map::CONTROL)?).map_err(map_error(map::CONTROL))?;
-        let counts = PerCpuArray::try_from(take(&mut ebpf, map::COUNTS)?).map_err(map_error(map::COUNTS))?;
-        let dwell = PerCpuArray::try_from(take(&mut ebpf, map::DWELL)?).map_err(map_error(map::DWELL))?;
-        let figures = Figures::new(counts, dwell);
+        let tally = PerCpuArray::try_from(take(&mut ebpf, map::TALLY)?).map_err(map_error(map::TALLY))?;
+        let figures = Figures::new(tally);
         Ok(Self {
             ebpf,
             ring,

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hatrace_common::wire::{Life, port, table};
 
@@ -214,16 +214,15 @@ impl Ports {
     /// As mmap() says.
     pub fn new(answers: BorrowedFd<'_>, bits: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self {
-            // Array values are rounded up to eight bytes each.
             answers: Mapped::new(answers, 65536 * 8)?,
             bits: Bits::new(bits, 65536 / 64)?,
         })
     }
 
     /// Sets the answer for a port: see `hatrace_common::wire::port`.
-    pub fn set(&self, number: u16, answer: u32) {
-        // SAFETY: 65536 values, eight bytes apart, the word first.
-        unsafe { self.answers.item::<AtomicU32>(usize::from(number) * 2).as_ref() }
+    pub fn set(&self, number: u16, answer: u64) {
+        // SAFETY: one of 65536 words.
+        unsafe { self.answers.item::<AtomicU64>(usize::from(number)).as_ref() }
             .store(answer, Ordering::Release);
         self.bits.set(u32::from(number), answer != port::NONE);
     }

@@ -106,8 +106,8 @@ impl Told {
             .map(|(&(netns, local), &side)| (netns, local, side))
     }
 
-    /// The fast answer for a port: the namespace, where one wildcard listener of a frontend is all there is on it.
-    fn answer(&self, wanted: u16) -> u32 {
+    /// The fast answer for a port: namespace and address, where one listener of a frontend is all there is on it.
+    fn answer(&self, wanted: u16) -> u64 {
         let on_port: BTreeSet<_> = self
             .iter()
             .filter(|(_, local, _)| local.port() == wanted)
@@ -116,7 +116,10 @@ impl Told {
         let mut on_port = on_port.into_iter();
         match (on_port.next(), on_port.next()) {
             (None, _) => port::NONE,
-            (Some((netns, ip, Side::Client)), None) if ip.is_unspecified() => netns.0,
+            (Some((netns, ip, Side::Client)), None) if ip.is_unspecified() => u64::from(netns.0),
+            (Some((netns, IpAddr::V4(ip), Side::Client)), None) => {
+                u64::from(u32::from_ne_bytes(ip.octets())) << 32 | u64::from(netns.0)
+            }
             _ => port::ASK,
         }
     }

@@ -137,7 +137,7 @@ impl Traced {
     }
 
     /// Tells the engine the whole table.
-    fn scan(&mut self, now: Mono, histograms: bool, out: &mut Vec<Stamped>) {
+    fn scan(&mut self, now: Mono, out: &mut Vec<Stamped>) {
         let mut open: BySide<u64> = BySide::default();
         let mut closing = BTreeSet::new();
         let (mut unnamed, mut steps) = (false, 0);
@@ -165,7 +165,7 @@ impl Traced {
         out.push((now, Input::Scanned));
         self.named.retain(|cookie| closing.contains(cookie));
         self.unnamed = unnamed;
-        let mut counts: Counts = self.loaded.figures.read(histograms);
+        let mut counts: Counts = self.loaded.figures.read();
         counts.open = open;
         counts.transitions += steps;
         self.ghosts.count(&mut counts);
@@ -299,7 +299,7 @@ impl Source for Traced {
             let _ = self.held_by_cookie(now, out);
         }
         if full || Self::due(self.last_scan, now, SCAN) {
-            self.scan(now, full, out);
+            self.scan(now, out);
         }
         if full || sweep_due && (self.timewaits || self.unnamed || self.strangers) {
             self.sweep(now, full || self.unnamed || self.strangers, out);
