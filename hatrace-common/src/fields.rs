@@ -13,7 +13,7 @@ macro_rules! fields {
         /// Numbers of the list.
         #[expect(missing_docs, reason = "named after the structure and the member that `ALL` has")]
         pub mod number {
-            #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "only for counting")]
+            #[expect(non_camel_case_types, reason = "only for counting")]
             enum Order { $($name),+ }
             $(pub const $name: i32 = Order::$name as i32;)+
         }

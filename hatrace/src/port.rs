@@ -44,6 +44,22 @@ pub trait Source {
     /// # Errors
     /// In words.
     fn held(&mut self, pids: &[Pid]) -> Result<Vec<HeldSock>, String>;
+
+    /// What looking has cost so far.
+    fn cost(&self) -> Cost;
+}
+
+/// What hatrace itself costs, as far as it can tell: the longest look of each kind, and the kernel memory of its maps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Reading the kernel half's table.
+    pub scan: Duration,
+    /// A sweep: sock_diag, and HAProxy's files where it is a full one.
+    pub sweep: Duration,
+    /// A survey of everything that HAProxy has open.
+    pub survey: Duration,
+    /// Bytes that the kernel keeps for the maps; `None`: there are none.
+    pub map_bytes: Option<u64>,
 }
 
 /// How the sockets are observed.
@@ -91,6 +107,8 @@ pub struct Context {
     pub sweep_interval: Duration,
     /// `--min`: what counts as lingering.
     pub min: Duration,
+    /// What hatrace has cost by now.
+    pub cost: Cost,
 }
 
 impl Context {

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::error::Problem;
 use crate::kernel::{LoadError, LoadOptions, Traced};
 use crate::polled::Polled;
-use crate::port::{Context, Mode, Source};
+use crate::port::{Context, Cost, Mode, Source};
 use crate::target::{Target, haproxy_version};
 use crate::view::out::Words;
 
@@ -110,6 +110,7 @@ impl Watch {
         if !pids.is_empty() {
             self.context.pids = pids;
         }
+        self.context.cost = self.source.cost();
         if self.context.haproxy_version.is_none() {
             self.context.haproxy_version = self.asker.version();
         }
@@ -130,6 +131,7 @@ fn context_of(target: &Target, options: &WatchOptions) -> Context {
         started_mono: clock::now(),
         sweep_interval: options.interval,
         min: options.min,
+        cost: Cost::default(),
     }
 }
 

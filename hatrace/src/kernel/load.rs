@@ -63,16 +63,33 @@ pub fn btf_path() -> PathBuf {
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = brief(&error.to_string());
     let mut next = error.source();
     while let Some(cause) = next {
-        let cause_text = cause.to_string();
+        let cause_text = brief(&cause.to_string());
         if !text.contains(&cause_text) {
             text = format!("{text}: {cause_text}");
         }
         next = cause.source();
     }
     text
+}
+
+/// Without the verifier's log, which is as long as the program: its last word is the reason.
+fn brief(text: &str) -> String {
+    let Some((before, log)) = text.split_once("Verifier output:") else {
+        return text.to_owned();
+    };
+    let statistics = ["verification time", "stack depth", "processed"];
+    let reason = log
+        .lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty() && !statistics.iter().any(|word| line.starts_with(word)));
+    format!(
+        "{}; the verifier: {}",
+        before.trim().trim_end_matches('.'),
+        reason.unwrap_or("no reason")
+    )
 }
 
 fn refused(what: &str, error: &(dyn std::error::Error + 'static)) -> LoadError {
@@ -382,4 +399,19 @@ pub fn load_empty() -> Result<Ebpf, LoadError> {
     load_tracepoint(&mut ebpf, &btf, program::EMPTY_SET_STATE, "inet_sock_set_state")?;
     attach_tracepoint(&mut ebpf, program::EMPTY_SET_STATE)?;
     Ok(ebpf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verifiers_log_is_told_by_its_last_word() {
+        let log = "the BPF_PROG_LOAD syscall returned Permission denied (os error 13). Verifier output: 0: R1=ctx()\n\
+                   7: (61) r1 = *(u32 *)(r2 +512)\nR2 unbounded memory access\nverification time 21 usec\nstack depth 0\n\
+                   processed 9 insns\n\n";
+        let told = "the BPF_PROG_LOAD syscall returned Permission denied (os error 13); the verifier: R2 unbounded memory access";
+        assert_eq!(brief(log), told);
+        assert_eq!(brief("no such file"), "no such file");
+    }
 }

@@ -52,6 +52,23 @@ impl Drop for Mapped {
     }
 }
 
+/// What the kernel keeps for the maps that this process has open, in bytes (`/proc/self/fdinfo`: `memlock`).
+#[must_use]
+pub fn of_maps() -> Option<u64> {
+    let mut maps = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir("/proc/self/fdinfo").ok()?.flatten() {
+        let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        let number = |key: &str| -> Option<u64> {
+            let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+            line.trim().parse().ok()
+        };
+        if let (Some(id), Some(bytes)) = (number("map_id:"), number("memlock:")) {
+            maps.insert(id, bytes);
+        }
+    }
+    (!maps.is_empty()).then(|| maps.values().sum())
+}
+
 /// How large the table of lives is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {

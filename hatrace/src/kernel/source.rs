@@ -15,10 +15,11 @@ use super::decode::{self, Decoded};
 use super::files::{Files, Held, Purpose};
 use super::ghosts::Ghosts;
 use super::load::{LoadError, LoadOptions, Loaded};
+use super::memory;
 use super::ports::{Told, address_of};
 use crate::clock;
 use crate::error::Problem;
-use crate::port::{Depth, Source, Stamped};
+use crate::port::{Cost, Depth, Source, Stamped};
 use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row};
 use crate::target::{Target, tables};
 
@@ -50,6 +51,7 @@ pub struct Traced {
     adopt: bool,
     /// A timewait may be waiting to be seen: handed over since the last sweep, or seen by it.
     timewaits: bool,
+    cost: Cost,
 }
 
 impl Traced {
@@ -78,6 +80,10 @@ impl Traced {
             missed: 0,
             adopt: true,
             timewaits: true,
+            cost: Cost {
+                map_bytes: memory::of_maps(),
+                ..Cost::default()
+            },
         };
         // The first reading makes the processes HAProxy's and tells their listeners; the second adopts, knowing sides.
         this.read_files(Purpose::Look)
@@ -177,6 +183,7 @@ impl Traced {
         }
         out.push((now, Input::Counts(Box::new(counts))));
         self.last_scan = Some(now);
+        self.cost.scan = self.cost.scan.max(clock::now().since(now));
     }
 
     /// A sweep for timewaits and addresses; a full one looks at the fds as well, and adopts.
@@ -227,6 +234,7 @@ impl Traced {
         );
         self.unnamed = false;
         self.last_sweep = Some(now);
+        self.cost.sweep = self.cost.sweep.max(clock::now().since(now));
         out.push((now, Input::Sweep(Box::new(sweep))));
     }
 
@@ -318,9 +326,15 @@ impl Source for Traced {
         self.target.pids()
     }
 
+    fn cost(&self) -> Cost {
+        self.cost
+    }
+
     fn survey(&mut self, thorough: bool) -> Result<Survey, String> {
+        let began = clock::now();
         let held = self.held(&self.target.pids())?;
         let (found, opposites) = self.namespaces.survey(&held)?;
+        self.cost.survey = self.cost.survey.max(clock::now().since(began));
         Ok(self.target.complete(found, &opposites, thorough))
     }
 

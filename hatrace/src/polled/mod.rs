@@ -11,8 +11,9 @@ use hatrace_core::survey::Survey;
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Mono;
 
+use crate::clock;
 use crate::error::Problem;
-use crate::port::{Depth, Source, Stamped};
+use crate::port::{Cost, Depth, Source, Stamped};
 use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row};
 use crate::target::{Target, all_socket_inodes};
 
@@ -26,6 +27,7 @@ pub struct Polled {
     /// Inodes that nobody of HAProxy's had open when last looked.
     others: BTreeSet<u64>,
     last: Option<Mono>,
+    cost: Cost,
 }
 
 impl Polled {
@@ -39,6 +41,7 @@ impl Polled {
             owners: HashMap::new(),
             others: BTreeSet::new(),
             last: None,
+            cost: Cost::default(),
         }
     }
 
@@ -108,6 +111,7 @@ impl Polled {
             }
         }
         self.last = Some(now);
+        self.cost.sweep = self.cost.sweep.max(clock::now().since(now));
         out.push((now, Input::Sweep(Box::new(sweep))));
         Ok(())
     }
@@ -128,9 +132,15 @@ impl Source for Polled {
         self.target.pids()
     }
 
+    fn cost(&self) -> Cost {
+        self.cost
+    }
+
     fn survey(&mut self, thorough: bool) -> Result<Survey, String> {
+        let began = clock::now();
         let held = self.held(&self.target.pids())?;
         let (found, opposites) = self.namespaces.survey(&held)?;
+        self.cost.survey = self.cost.survey.max(clock::now().since(began));
         Ok(self.target.complete(found, &opposites, thorough))
     }
 

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use self::socket::{Row, lingering};
 use super::page::Page;
 use super::{units, words};
-use crate::port::{Context, Mode};
+use crate::port::{Context, Cost, Mode};
 
 /// The schema's version.
 pub const SCHEMA: u32 = 1;
@@ -67,6 +67,7 @@ pub fn write(
             .chain(snapshot.notices.iter().map(notice))
             .collect(),
         ended_processes: snapshot.ended_processes.iter().map(|pid| pid.0).collect(),
+        cost: cost(context.cost),
     };
     serde_json::to_writer(&mut *out, &document)?;
     writeln!(out)
@@ -128,9 +129,19 @@ struct Document<'a> {
     culprits: Vec<Value>,
     notices: Vec<Value>,
     ended_processes: Vec<u32>,
+    cost: Value,
 }
 
 /// A lingering socket. There can be ten thousand: a structure, not a map.
+fn cost(cost: Cost) -> Value {
+    json!({
+        "scan_s": units::seconds(cost.scan),
+        "sweep_s": units::seconds(cost.sweep),
+        "survey_s": units::seconds(cost.survey),
+        "map_bytes": cost.map_bytes,
+    })
+}
+
 fn target(snapshot: &Snapshot, context: &Context) -> Value {
     let why = match &context.mode {
         Mode::Traced { .. } => None,

@@ -343,5 +343,6 @@ pub(crate) fn context() -> Context {
         started_mono: Mono::from_ns(100_000_000_000),
         sweep_interval: Duration::from_secs(1),
         min: Duration::from_secs(1),
+        cost: crate::port::Cost::default(),
     }
 }
