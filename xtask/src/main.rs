@@ -27,7 +27,8 @@ cargo xtask COMMAND
   test  [--filter NAME] [--all]         every test, the live ones too; --all adds the slow ones
   lint                                  formatting, clippy, docs, licences, the architecture's own test
   demo  [ARGS]                          a real HAProxy with a leaky peer, traced (root)
-  bench [--quick]                       what tracing costs, measured here: docs/PERFORMANCE.md (root)
+  bench [--quick] [PART...]             what tracing costs, measured here: docs/PERFORMANCE.md (root)
+                                        parts: loop haproxy bpf asking growth inside; none: all
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 something this machine lacks.";
 
@@ -37,7 +38,9 @@ fn main() -> ExitCode {
         return code;
     }
     let args: Vec<String> = std::env::args().skip(1).collect();
-    match dispatch(&args) {
+    // And others of it, to hold the ends of connections.
+    let done = bench::hold::as_holder(&args).unwrap_or_else(|| dispatch(&args));
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = error.downcast_ref::<Failure>().map_or(1, Failure::exit_code);

@@ -2,7 +2,7 @@
 
 mod bpf;
 mod btf;
-mod decode;
+pub mod decode;
 mod figures;
 mod files;
 mod ghosts;

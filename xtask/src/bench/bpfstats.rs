@@ -18,7 +18,7 @@ const BPF_ENABLE_STATS: libc::c_long = 32;
 pub(crate) struct Enabled(#[expect(dead_code, reason = "held for its Drop")] OwnedFd);
 
 impl Enabled {
-    pub(crate) fn new() -> Result<Self> {
+    fn new() -> Result<Self> {
         // The whole of the command's part of `union bpf_attr`: type 0 is BPF_STATS_RUN_TIME.
         let kind: u32 = 0;
         // SAFETY: the pointer is to the `size` bytes that the kernel reads, alive until the return.
@@ -37,6 +37,12 @@ impl Enabled {
         // SAFETY: the kernel has just given us this descriptor, and nobody else knows it.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
+}
+
+/// Switches the account on, if it can be read too.
+pub(crate) fn enable() -> Result<Enabled> {
+    process::which("bpftool").context("bpftool is not installed")?;
+    Enabled::new()
 }
 
 /// Whether an administrator has them switched on for good: then no round here is without their cost.

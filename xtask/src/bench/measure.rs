@@ -7,13 +7,13 @@ use anyhow::Result;
 use super::Effort;
 use super::bpfstats;
 use super::churn::{self, Churn};
+use super::hold::MOST;
 use super::results::{Agent, BpfTime, Results};
-use super::rig::Rig;
+use super::rig::{Rig, Traffic};
 use super::tracer::{Tracer, Variant};
-use crate::process;
 
 /// Apart from HAProxy's, and below the ports that connections take.
-const CHURN_PORT: u16 = 18_090;
+const LOOP_PORT: u16 = 18_090;
 
 /// Where and how hard to measure.
 pub(super) struct Bench<'a> {
@@ -24,10 +24,10 @@ pub(super) struct Bench<'a> {
 
 impl Bench<'_> {
     /// The tight loop.
-    pub(super) fn churn(&self, results: &mut Results) -> Result<()> {
+    pub(super) fn tight_loop(&self, results: &mut Results) -> Result<()> {
         let connections = self.effort.connections;
-        let mut churn = Churn::start(&self.folder, CHURN_PORT, connections)?;
-        let mut variants = vec![Variant::Bare, Variant::Control, Variant::Empty, Variant::Traced];
+        let mut churn = Churn::start(&self.folder, LOOP_PORT, connections)?;
+        let mut variants = Variant::OURS.to_vec();
         eprintln!(
             "bench: tight loop: {} turns of {} variants, about {:.0} s",
             self.effort.turns,
@@ -37,8 +37,8 @@ impl Bench<'_> {
         churn.measure()?;
         for turn in 0..self.effort.turns {
             for variant in order(&variants, turn) {
-                match self.churn_turn(&mut churn, variant) {
-                    Ok(lap) => results.churn(variant, turn, lap),
+                match self.loop_turn(&mut churn, variant) {
+                    Ok(lap) => results.lap(variant, turn, lap),
                     Err(error) => drop_out(results, &mut variants, variant, "tight loop", &error),
                 }
             }
@@ -46,61 +46,106 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn churn_turn(&self, churn: &mut Churn, variant: Variant) -> Result<churn::Lap> {
-        let tracer = Tracer::start(variant, &self.hatrace, churn.pid(), &self.folder)?;
+    fn loop_turn(&self, churn: &mut Churn, variant: Variant) -> Result<churn::Lap> {
+        let tracer = Tracer::start(variant, &self.hatrace, &[churn.pid()], &self.folder)?;
         let lap = churn.measure()?;
         tracer.stop()?;
         Ok(lap)
     }
 
-    /// HAProxy under load, first without the kernel's statistics, then with.
-    pub(super) fn rig(&self, results: &mut Results) -> Result<()> {
+    /// HAProxy under churn, alone and beside other tools; with keep-alive; and with thousands of connections open.
+    pub(super) fn haproxy(&self, results: &mut Results) -> Result<()> {
         let rig = Rig::start(&self.folder)?;
-        let mut variants = vec![Variant::Bare, Variant::Control, Variant::Empty, Variant::Traced];
-        if process::which("tcpstates").is_some() {
-            variants.push(Variant::Tcpstates);
-        } else {
-            results.missing(
-                "HAProxy beside tcpstates",
-                "tcpstates (libbpf-tools) is not installed",
-            );
-        }
-        eprintln!(
-            "bench: HAProxy: {} rounds of {} variants, {} s each",
-            self.effort.rounds,
-            variants.len(),
-            self.effort.seconds
-        );
-        rig.load(self.effort.seconds)?;
-        for round in 0..self.effort.rounds {
-            for variant in order(&variants, round) {
-                if let Err(error) = self.rig_turn(&rig, variant, round, results) {
-                    drop_out(results, &mut variants, variant, "HAProxy's rate", &error);
-                }
+        let mut peers = Variant::PEERS.to_vec();
+        peers.retain(|peer| {
+            let absent = peer.absent();
+            if let Some(why) = absent {
+                results.missing(&format!("HAProxy beside {}", peer.name()), why);
             }
-        }
+            absent.is_none()
+        });
+        let all = [&Variant::OURS[..], &peers].concat();
+        let rounds = self.effort.rounds;
+        rig.load(Traffic::Churn, self.effort.seconds)?;
+        self.traffic(
+            &rig,
+            Traffic::Churn,
+            rounds,
+            |round| {
+                // Those beside us are slow, and far away from any doubt: fewer rounds will do.
+                if round % self.effort.peers_every == 0 {
+                    all.clone()
+                } else {
+                    Variant::OURS.to_vec()
+                }
+            },
+            results,
+        );
+        let ours = |_| Variant::OURS.to_vec();
+        self.traffic(&rig, Traffic::KeepAlive, rounds.div_ceil(2), ours, results);
+        let _held = rig.hold(MOST)?;
+        self.traffic(&rig, Traffic::Crowded, rounds.div_ceil(2), ours, results);
         Ok(())
     }
 
-    fn rig_turn(&self, rig: &Rig, variant: Variant, round: usize, results: &mut Results) -> Result<()> {
-        let tracer = Tracer::start(variant, &self.hatrace, rig.pid(), &self.folder)?;
+    fn traffic(
+        &self,
+        rig: &Rig,
+        traffic: Traffic,
+        rounds: usize,
+        variants: impl Fn(usize) -> Vec<Variant>,
+        results: &mut Results,
+    ) {
+        eprintln!(
+            "bench: HAProxy, {}: {rounds} rounds, {} s each",
+            traffic.name(),
+            self.effort.seconds
+        );
+        let mut out = Vec::new();
+        for round in 0..rounds {
+            for variant in order(&variants(round), round) {
+                if out.contains(&variant) {
+                    continue;
+                }
+                if let Err(error) = self.traffic_turn(rig, traffic, variant, round, results) {
+                    eprintln!("bench: {}, {}: {error:#}", traffic.name(), variant.name());
+                    results.missing(
+                        &format!("{}, {}", traffic.name(), variant.name()),
+                        &format!("{error:#}"),
+                    );
+                    out.push(variant);
+                }
+            }
+        }
+    }
+
+    fn traffic_turn(
+        &self,
+        rig: &Rig,
+        traffic: Traffic,
+        variant: Variant,
+        round: usize,
+        results: &mut Results,
+    ) -> Result<()> {
+        let tracer = Tracer::start(variant, &self.hatrace, &[rig.pid()], &self.folder)?;
         let before = tracer.cpu_seconds();
-        let load = rig.load(self.effort.seconds)?;
-        let after = tracer.cpu_seconds();
+        let load = rig.load(traffic, self.effort.seconds)?;
+        let cpu = tracer
+            .cpu_seconds()
+            .zip(before)
+            .map(|(after, before)| after - before);
         let memory = tracer.memory();
         let ended = tracer.stop()?;
-        results.rate(variant, round, load);
-        if matches!(variant, Variant::Traced | Variant::Tcpstates) {
-            let cpu = after.zip(before).map(|(after, before)| after - before);
-            let requests = load.requests;
+        results.load(traffic, variant, round, load);
+        if variant.is_tracer() {
             results.agent(
+                traffic,
                 variant,
                 Agent {
                     cpu,
-                    requests,
+                    requests: load.requests,
                     memory,
-                    lost: ended.lost,
-                    sockets: ended.sockets,
+                    ended,
                 },
             );
         }
@@ -110,11 +155,7 @@ impl Bench<'_> {
     /// Rounds of their own: reading the clock around every program is most of what a small one costs.
     pub(super) fn bpf_time(&self, results: &mut Results) -> Result<()> {
         const WHAT: &str = "BPF time a connection";
-        if process::which("bpftool").is_none() {
-            results.missing(WHAT, "bpftool is not installed");
-            return Ok(());
-        }
-        let _statistics = match bpfstats::Enabled::new() {
+        let _statistics = match bpfstats::enable() {
             Ok(enabled) => enabled,
             Err(error) => {
                 results.missing(WHAT, &format!("{error:#}"));
@@ -122,9 +163,20 @@ impl Bench<'_> {
             }
         };
         let rig = Rig::start(&self.folder)?;
-        rig.load(self.effort.seconds)?;
+        rig.load(Traffic::Churn, self.effort.seconds)?;
         let mut variants = vec![Variant::Empty, Variant::Traced];
-        for round in 0..self.effort.rounds {
+        variants.extend(
+            Variant::PEERS
+                .into_iter()
+                .filter(|peer| peer.has_programs() && peer.absent().is_none()),
+        );
+        let rounds = self.effort.bpf_rounds;
+        eprintln!(
+            "bench: BPF time: {rounds} rounds of {} variants, {} s each",
+            variants.len(),
+            self.effort.seconds
+        );
+        for round in 0..rounds {
             for variant in order(&variants, round) {
                 match self.bpf_turn(&rig, variant) {
                     Ok(time) => results.bpf(variant, time),
@@ -137,9 +189,9 @@ impl Bench<'_> {
 
     fn bpf_turn(&self, rig: &Rig, variant: Variant) -> Result<BpfTime> {
         let before = bpfstats::read()?;
-        let tracer = Tracer::start(variant, &self.hatrace, rig.pid(), &self.folder)?;
+        let tracer = Tracer::start(variant, &self.hatrace, &[rig.pid()], &self.folder)?;
         let start = bpfstats::read()?;
-        let load = rig.load(self.effort.seconds)?;
+        let load = rig.load(Traffic::Churn, self.effort.seconds)?;
         let end = bpfstats::read()?;
         tracer.stop()?;
         let programs = bpfstats::used(&before, &start, &end);

@@ -7,12 +7,17 @@
 mod asking;
 mod bpfstats;
 pub(crate) mod churn;
+mod claims;
+mod growth;
+pub(crate) mod hold;
 mod host;
+mod inside;
 mod measure;
 mod netns;
 mod page;
 mod results;
 mod rig;
+mod table;
 mod tracer;
 
 use anyhow::{Context, Result};
@@ -25,47 +30,69 @@ use results::Results;
 
 /// How much of everything.
 struct Effort {
-    quick: bool,
     /// Connections per lap of the tight loop, and how often each variant has its turn.
     connections: u32,
     turns: usize,
-    /// Seconds per run of wrk, and how many rounds.
+    /// Seconds per run of wrk, and how many rounds; other people's tools take part in every so many.
     seconds: u32,
     rounds: usize,
+    peers_every: usize,
+    bpf_rounds: usize,
+    /// Pairs of runs with HAProxy asked and not.
+    asking: usize,
+    /// Open sockets to grow to, and at which of them all are left to linger.
+    sizes: &'static [usize],
+    leaks: usize,
 }
 
 const FULL: Effort = Effort {
-    quick: false,
     connections: 20_000,
     turns: 5,
-    seconds: 4,
-    rounds: 6,
+    seconds: 3,
+    rounds: 12,
+    peers_every: 4,
+    bpf_rounds: 4,
+    asking: 3,
+    sizes: &[1_000, 10_000, 20_000, 50_000, 100_000],
+    leaks: 20_000,
 };
 const QUICK: Effort = Effort {
-    quick: true,
     connections: 5_000,
     turns: 2,
     seconds: 2,
     rounds: 2,
+    peers_every: 2,
+    bpf_rounds: 1,
+    asking: 1,
+    sizes: &[1_000, 10_000],
+    leaks: 10_000,
 };
 
-/// What of it is to be measured.
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Loop,
+    Haproxy,
+    Bpf,
+    Asking,
+    Growth,
+    Inside,
+}
+
+/// The parts, as they are asked for.
+const PARTS: [(&str, Part); 6] = [
+    ("loop", Part::Loop),
+    ("haproxy", Part::Haproxy),
+    ("bpf", Part::Bpf),
+    ("asking", Part::Asking),
+    ("growth", Part::Growth),
+    ("inside", Part::Inside),
+];
+
 struct Asked {
     quick: bool,
     /// None: everything.
     parts: Vec<Part>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// The tight loop.
-    Loop,
-    /// HAProxy under load, and what the kernel says of it.
-    Haproxy,
-    /// The kernel's account alone.
-    Bpf,
-    /// What being asked costs HAProxy.
-    Asking,
 }
 
 impl Asked {
@@ -75,13 +102,11 @@ impl Asked {
             parts: Vec::new(),
         };
         for arg in args {
-            match arg.as_str() {
-                "--quick" => asked.quick = true,
-                "loop" => asked.parts.push(Part::Loop),
-                "haproxy" => asked.parts.push(Part::Haproxy),
-                "bpf" => asked.parts.push(Part::Bpf),
-                "asking" => asked.parts.push(Part::Asking),
-                other => return Err(Failure::unknown("bench", other)),
+            let part = PARTS.into_iter().find(|(name, _)| name == arg);
+            match (arg.as_str(), part) {
+                ("--quick", _) => asked.quick = true,
+                (_, Some((_, part))) => asked.parts.push(part),
+                (other, None) => return Err(Failure::unknown("bench", other)),
             }
         }
         Ok(asked)
@@ -89,6 +114,11 @@ impl Asked {
 
     fn wants(&self, part: Part) -> bool {
         self.parts.is_empty() || self.parts.contains(&part)
+    }
+
+    /// The page is of everything, measured with patience.
+    fn is_whole(&self) -> bool {
+        !self.quick && self.parts.is_empty()
     }
 }
 
@@ -106,14 +136,25 @@ pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
     }
     let folder = workspace.target.join("bench-run");
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let mut results = Results::new(host::describe(&workspace.binary()), asked.quick);
+    if asked.wants(Part::Inside) {
+        // Before the namespace: cargo may have to fetch.
+        match inside::measure(workspace) {
+            Ok(timed) => results.inside = timed,
+            Err(error) => results.missing("single steps of the agent", &format!("{error:#}")),
+        }
+    }
     netns::enter()?;
-
     let bench = measure::Bench {
         hatrace: workspace.binary(),
         folder,
         effort: &effort,
     };
-    let mut results = Results::new(host::describe(&bench.hatrace), effort.quick);
+    run(&bench, &asked, &mut results)?;
+    save(workspace, &asked, &results)
+}
+
+fn run(bench: &measure::Bench<'_>, asked: &Asked, results: &mut Results) -> Result<()> {
     if bpfstats::always_on() {
         results.missing(
             "rounds without BPF statistics",
@@ -121,34 +162,41 @@ pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
         );
     }
     if asked.wants(Part::Loop) {
-        bench.churn(&mut results)?;
+        bench.tight_loop(results)?;
     }
     if asked.wants(Part::Haproxy) {
-        bench.rig(&mut results)?;
+        bench.haproxy(results)?;
     }
     if asked.wants(Part::Bpf) {
-        bench.bpf_time(&mut results)?;
+        bench.bpf_time(results)?;
     }
-    let turns = if effort.quick { 1 } else { 3 };
     if asked.wants(Part::Asking)
-        && let Err(error) = asking::measure(&bench.hatrace, &bench.folder, turns, &mut results)
+        && let Err(error) = asking::measure(&bench.hatrace, &bench.folder, bench.effort.asking, results)
     {
         results.missing("HAProxy's side of being asked", &format!("{error:#}"));
     }
+    if asked.wants(Part::Growth)
+        && let Err(error) = growth::measure(bench, results)
+    {
+        results.missing("how cost grows, beyond what the table has", &format!("{error:#}"));
+    }
+    Ok(())
+}
 
-    print!("{}", page::table(&results));
+fn save(workspace: &Workspace, asked: &Asked, results: &Results) -> Result<()> {
+    print!("{}", table::table(results));
     let json = workspace.target.join("bench.json");
     let text = serde_json::to_string_pretty(&results.to_json()).context("writing JSON")? + "\n";
     std::fs::write(&json, text).with_context(|| format!("writing {}", json.display()))?;
     eprintln!("bench: wrote {}", json.display());
-    if effort.quick {
-        eprintln!("bench: --quick is for trying it out: docs/PERFORMANCE.md is left as it is");
+    if !asked.is_whole() {
+        eprintln!("bench: docs/PERFORMANCE.md is of whole runs: left as it is");
         return Ok(());
     }
     let docs = workspace.root.join("docs");
     std::fs::create_dir_all(&docs).with_context(|| format!("making {}", docs.display()))?;
     let performance = docs.join("PERFORMANCE.md");
-    std::fs::write(&performance, page::markdown(&results))
+    std::fs::write(&performance, page::markdown(results))
         .with_context(|| format!("writing {}", performance.display()))?;
     eprintln!("bench: wrote {}", performance.display());
     Ok(())

@@ -1,231 +1,33 @@
-//! The results as a table for the terminal, and as the page docs/PERFORMANCE.md.
+//! docs/PERFORMANCE.md.
 
 use std::fmt::Write as _;
 
-use super::results::{ALL, CONTROL_TOLERANCE, Results, Spread};
+use super::claims::claims;
+use super::growth::Slope;
+use super::results::{CONTROL_TOLERANCE, Point, Results, Spread};
+use super::rig::Traffic;
 use super::tracer::Variant;
 
-/// How far the tight loop's control may be from bare, ns: half of what is to be decided.
-const CHURN_TOLERANCE: f64 = 400.0;
-
-/// One promise of hatrace beside what was measured.
-struct Claim {
-    what: &'static str,
-    budget: &'static str,
-    measured: Option<String>,
-    /// None: the measurement can't decide.
-    met: Option<bool>,
-    /// What the same procedure shows when nothing is traced.
-    control: String,
-}
-
-fn claims(results: &Results) -> Vec<Claim> {
-    let ratio = results.ratio(Variant::Traced, Variant::Control);
-    let control = results.ratio(Variant::Control, Variant::Bare);
-    let quiet = results.control_holds();
-    let control_text = control.map_or("not run".to_owned(), |c| {
-        let doubt = if quiet == Some(true) {
-            ""
-        } else {
-            ": too noisy to decide"
-        };
-        format!(
-            "control ÷ bare {:.3} ({:.3} to {:.3}){doubt}",
-            c.median, c.min, c.max
-        )
-    });
-
-    let churn = results.laps_over(Variant::Traced, Variant::Empty);
-    let by_turn = results.laps_over_by_turn(Variant::Traced, Variant::Empty);
-    let churn_noise = results.laps_over(Variant::Control, Variant::Bare);
-    let churn_quiet = churn_noise.is_some_and(|ns| ns.abs() <= CHURN_TOLERANCE);
-    let churn_control = churn_noise.map_or("not run".to_owned(), |ns| {
-        let doubt = if churn_quiet { "" } else { ": too noisy to decide" };
-        format!("control − bare {ns:+.0} ns{doubt}")
-    });
-
-    let traced = results.bpf_time(Variant::Traced);
-    let floor = results.bpf_time(Variant::Empty);
-    let over = traced
-        .zip(floor)
-        .map(|((traced, _), (floor, _))| traced.median - floor.median);
-    let floor_text = floor.map_or("not run".to_owned(), |(f, runs)| {
-        format!(
-            "empty programs {:.0} ns ({:.0} to {:.0}), {runs:.0} runs",
-            f.median, f.min, f.max
-        )
-    });
-
-    let cpu = results.agent_cpu(Variant::Traced);
-    let memory = results.agent_memory(Variant::Traced);
-    let mib = |kib: u64| kib as f64 / 1024.0;
-    let lost = results.lost();
-    let mut claims = vec![
-        Claim {
-            what: "HAProxy's requests a second, a connection each: traced ÷ control",
-            budget: "≥ 0.96",
-            measured: ratio.map(|r| format!("{:.3} ({:.3} to {:.3})", r.median, r.min, r.max)),
-            met: ratio.filter(|_| quiet == Some(true)).map(|r| r.median >= 0.96),
-            control: control_text,
-        },
-        Claim {
-            what: "BPF time a proxied connection, gross: traced − empty programs",
-            budget: "≤ 2000 ns",
-            measured: over
-                .zip(traced)
-                .map(|(over, (t, runs))| format!("{over:+.0} ns ({:.0} in all, {runs:.0} runs)", t.median)),
-            met: over.map(|over| over <= 2000.0),
-            control: floor_text,
-        },
-        Claim {
-            what: "tight loop, a connection (two traced sockets): traced − empty programs",
-            budget: "≤ 800 ns",
-            measured: churn.zip(by_turn).map(|(ns, t)| {
-                format!(
-                    "{ns:+.0} ns (by turn {:+.0}, {:+.0} to {:+.0})",
-                    t.median, t.min, t.max
-                )
-            }),
-            met: churn.filter(|_| churn_quiet).map(|ns| ns <= 800.0),
-            control: churn_control,
-        },
-        Claim {
-            what: "agent CPU for 100 000 proxied connections",
-            budget: "≤ 0.3 s",
-            measured: cpu.map(|c| format!("{:.2} s ({:.2} to {:.2})", c.median, c.min, c.max)),
-            met: cpu.map(|c| c.median <= 0.3),
-            control: results
-                .agent_cpu(Variant::Tcpstates)
-                .map_or("—".to_owned(), |c| format!("tcpstates {:.2} s", c.median)),
-        },
-        Claim {
-            what: "agent memory, resident under the load (the budget adds 300 B an open socket)",
-            budget: "≤ 30 MiB",
-            measured: memory.map(|m| {
-                format!(
-                    "{:.1} MiB (at most {:.1}, while loading)",
-                    mib(m.rss),
-                    mib(m.peak)
-                )
-            }),
-            met: memory.map(|m| m.rss <= 30 * 1024),
-            control: results
-                .agent_memory(Variant::Tcpstates)
-                .map_or("—".to_owned(), |m| format!("tcpstates {:.1} MiB", mib(m.rss))),
-        },
-        Claim {
-            what: "records lost under the load above",
-            budget: "0",
-            measured: lost.map(|(lost, sockets)| format!("{lost} (of {sockets} sockets)")),
-            met: lost
-                .filter(|(_, sockets)| *sockets > 0)
-                .map(|(lost, _)| lost == 0),
-            control: "—".to_owned(),
-        },
-    ];
-    claims.push(asking(results));
-    claims
-}
-
-/// What being asked costs HAProxy, by a connection's echo.
-fn asking(results: &Results) -> Claim {
-    let (asked, not) = (
-        results.echoes(true, |echo| echo.held_up),
-        results.echoes(false, |echo| echo.held_up),
-    );
-    let worst = |asked| results.echoes(asked, |echo| echo.max.as_secs_f64() * 1e3);
-    let middle = |asked| results.echoes(asked, |echo| echo.p50.as_secs_f64() * 1e6);
-    let told = |asked: bool| {
-        let (worst, middle) = (worst(asked)?, middle(asked)?);
-        Some(format!("p50 {:.0} µs, worst {:.0} ms", middle.median, worst.max))
-    };
-    let said = results.echoes(true, |echo| echo.said);
-    let named = results.echoes(true, |echo| echo.named.0 as f64 / echo.named.1.max(1) as f64);
-    Claim {
-        what: "HAProxy with 4 000 sessions asked for them: time an echo through it is held up over 1 ms, asked − not asked",
-        budget: "≤ 1 %",
-        measured: asked.zip(not).map(|(asked, not)| {
-            format!(
-                "{:+.2} % ({:.2} asked; {}; hatrace itself says {:.2} %, {:.0} % of what lingers named)",
-                (asked.median - not.median) / 10.0,
-                asked.median / 10.0,
-                told(true).unwrap_or_default(),
-                said.map_or(0.0, |said| said.median / 10.0),
-                named.map_or(0.0, |named| named.min * 100.0)
-            )
-        }),
-        met: asked
-            .zip(not)
-            .map(|(asked, not)| asked.median - not.median <= 10.0),
-        control: not.map_or("not run".to_owned(), |not| {
-            format!(
-                "--no-api {:.2} %; {}",
-                not.median / 10.0,
-                told(false).unwrap_or_default()
-            )
-        }),
-    }
-}
-
-fn verdict(met: Option<bool>) -> &'static str {
-    match met {
-        Some(true) => "met",
-        Some(false) => "NOT MET",
-        None => "undecided",
-    }
-}
-
-/// For the terminal.
-pub(super) fn table(results: &Results) -> String {
-    let mut out = String::new();
-    let _ = writeln!(
-        out,
-        "{:<10} {:>14} {:>18} {:>16} {:>14}",
-        "VARIANT", "LOOP ns/conn", "HAPROXY req/s", "÷ CONTROL", "BPF ns/conn"
-    );
-    for variant in ALL {
-        let cell =
-            |s: Option<Spread>, digits: usize| s.map_or("-".to_owned(), |s| format!("{:.digits$}", s.median));
-        let _ = writeln!(
-            out,
-            "{:<10} {:>14} {:>18} {:>16} {:>14}",
-            variant.name(),
-            results
-                .laps(variant)
-                .map_or("-".to_owned(), |s| format!("{:.0}", s.min)),
-            cell(results.rates(variant), 0),
-            cell(results.ratio(variant, Variant::Control), 3),
-            cell(results.bpf_time(variant).map(|(time, _)| time), 0),
-        );
-    }
-    out.push('\n');
-    for claim in claims(results) {
-        let measured = claim.measured.as_deref().unwrap_or("not measured");
-        let _ = writeln!(
-            out,
-            "{:<9} {}\n          {measured}; budget {}; {}",
-            verdict(claim.met),
-            claim.what,
-            claim.budget,
-            claim.control
-        );
-    }
-    if results.load_errors() > 0 {
-        let _ = writeln!(out, "warning   wrk counted {} errors", results.load_errors());
-    }
-    for (what, why) in &results.missing {
-        let _ = writeln!(out, "missing   {what}: {why}");
-    }
+/// The page, whole.
+pub(super) fn markdown(results: &Results) -> String {
+    let mut out = head(results);
+    promises(results, &mut out);
+    beside_others(results, &mut out);
+    programs(results, &mut out);
+    traffic(results, &mut out);
+    growth(results, &mut out);
+    inside(results, &mut out);
+    missing(results, &mut out);
+    how(&mut out);
     out
 }
 
-/// docs/PERFORMANCE.md.
-pub(super) fn markdown(results: &Results) -> String {
+fn head(results: &Results) -> String {
     let host = |key: &str| match &results.host[key] {
         serde_json::Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let mut out = format!(
+    format!(
         "# What tracing costs\n\n\
          Written by `cargo xtask bench`; do not edit. Numbers of other machines differ: run it there.\n\n\
          {} · {} CPUs ({}) · {} GiB · Linux {} · {} · {}\n\n",
@@ -236,8 +38,12 @@ pub(super) fn markdown(results: &Results) -> String {
         host("kernel"),
         host("haproxy"),
         host("hatrace"),
-    );
-    out += "| promise | budget | measured | | the same procedure without hatrace |\n|---|---|---|---|---|\n";
+    )
+}
+
+fn promises(results: &Results, out: &mut String) {
+    *out += "## What is promised\n\n\
+             | promise | budget | measured | | the same procedure without hatrace |\n|---|---|---|---|---|\n";
     for claim in claims(results) {
         let measured = claim.measured.as_deref().unwrap_or("not measured");
         let _ = writeln!(
@@ -245,46 +51,196 @@ pub(super) fn markdown(results: &Results) -> String {
             "| {} | {} | {measured} | {} | {} |",
             claim.what,
             claim.budget,
-            verdict(claim.met),
+            claim.verdict(),
             claim.control
         );
     }
-    out += "\n| beside the load | tight loop, ns a connection: best (median of the turns' best) | HAProxy, req/s: median (least to most) | ÷ control | agent CPU s / 100 000 |\n|---|---|---|---|---|\n";
-    for variant in ALL {
-        let dash = || "—".to_owned();
+}
+
+fn cell(spread: Option<Spread>, show: impl Fn(Spread) -> String) -> String {
+    spread.map_or_else(|| "—".to_owned(), show)
+}
+
+fn ranged(spread: Option<Spread>, digits: usize) -> String {
+    cell(spread, |s| {
+        format!("{:.digits$} ({:.digits$} to {:.digits$})", s.median, s.min, s.max)
+    })
+}
+
+fn beside_others(results: &Results, out: &mut String) {
+    *out += "\n## Beside other tools, under full churn\n\n\
+             | beside the load | HAProxy, req/s | ÷ control | a request's p50, p99 in ms | BPF ns a connection | CPU s of the tool / 100 000 | its memory, MiB | tight loop, ns a connection: best (median of the turns' best) |\n\
+             |---|---|---|---|---|---|---|---|\n";
+    for variant in Variant::ALL {
+        let churn = Traffic::Churn;
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {}, {} | {} | {} | {} | {} |",
             variant.name(),
-            results
-                .laps(variant)
-                .map_or_else(dash, |s| format!("{:.0} ({:.0})", s.min, s.median)),
-            results.rates(variant).map_or_else(dash, |s| format!(
-                "{:.0} ({:.0} to {:.0})",
-                s.median, s.min, s.max
+            ranged(results.loads(churn, variant, |load| load.per_second), 0),
+            ranged(results.ratio(churn, variant, Variant::Control), 3),
+            cell(results.loads(churn, variant, |load| load.latency.0), |s| format!(
+                "{:.2}",
+                s.median
             )),
+            cell(results.loads(churn, variant, |load| load.latency.1), |s| format!(
+                "{:.1}",
+                s.median
+            )),
+            ranged(results.bpf_time(variant).map(|(time, _)| time), 0),
+            cell(results.agent_cpu(variant), |s| format!("{:.2}", s.median)),
             results
-                .ratio(variant, Variant::Control)
-                .map_or_else(dash, |s| format!(
-                    "{:.3} ({:.3} to {:.3})",
-                    s.median, s.min, s.max
-                )),
-            results
-                .agent_cpu(variant)
-                .map_or_else(dash, |s| format!("{:.2}", s.median)),
+                .agent_memory(variant)
+                .map_or_else(|| "—".to_owned(), |m| format!("{:.1}", m.rss as f64 / 1024.0)),
+            cell(results.laps(variant), |s| format!(
+                "{:.0} ({:.0})",
+                s.min, s.median
+            )),
         );
     }
-    out += "\n*bare* is nothing; *control* a program that only sleeps, started and stopped like the others; *empty* has \
-            programs that return at once on hatrace's hooks; *tcpstates* is Debian's libbpf-tools.\n";
-    if !results.missing.is_empty() || results.load_errors() > 0 {
-        out += "\n## Not measured\n\n";
-        for (what, why) in &results.missing {
-            let _ = writeln!(out, "* {what}: {}", why.replace('\n', " · "));
-        }
-        if results.load_errors() > 0 {
-            let _ = writeln!(out, "* wrk counted {} errors in all", results.load_errors());
+    *out += "\n*bare* is nothing; *control* a program that only sleeps, started and stopped like the others; *empty* has \
+             programs that return at once on hatrace's hooks; *tcpstates* and *tcplife* are libbpf-tools', which see the whole host; \
+             *bpftrace* counts transitions by state in a map; *ss* is `ss -tan` once a second.\n";
+}
+
+/// What each program is for, by its name in the kernel.
+fn purpose(name: &str) -> &'static str {
+    match name {
+        "set_state" => "every transition of every TCP socket on the host",
+        "receive_reset" => "a RST that came, as evidence on a life",
+        "send_reset" => "a RST that went out, as evidence on a life, or that there is no timewait",
+        "retransmit" => "a segment sent again, by a socket that connects or closes",
+        "process_fork" | "process_exec" | "process_exit" => "processes of HAProxy's that come and go",
+        "timewait_end" => "the end of a timewait",
+        _ => "",
+    }
+}
+
+fn programs(results: &Results, out: &mut String) {
+    let programs = results.programs(Variant::Traced);
+    let Some((floor, runs)) = results.bpf_time(Variant::Empty) else {
+        return;
+    };
+    *out += "\n## Program by program\n\n| program | what for | runs a connection | ns a run | ns a connection |\n|---|---|---|---|---|\n";
+    for (name, runs, ns) in &programs {
+        let _ = writeln!(
+            out,
+            "| {name} | {} | {runs:.2} | {:.0} | {ns:.0} |",
+            purpose(name),
+            ns / runs
+        );
+    }
+    let _ = writeln!(
+        out,
+        "| *empty* | the same hook, nothing done | {runs:.2} | {:.0} | {:.0} |\n\n\
+         A proxied connection is four sockets on this host, of which two are HAProxy's. What `set_state` takes above the floor is: for the \
+         transitions of the other two, a look at the socket's cookie, or at a bit of its port or of the process (some ns a run); for \
+         HAProxy's own, the record of the life, one cache line that another CPU has often written last (about 50 ns a transition where it \
+         has), a cookie and a claimed record for each life, and the clock at its own doings, three times a connection. What segments have \
+         done takes its time from the segment. Nothing is sent to the agent for a connection that ends in order. The other programs run \
+         where something is unusual.",
+        floor.median / runs,
+        floor.median
+    );
+}
+
+fn traffic(results: &Results, out: &mut String) {
+    *out += "\n## Other traffic\n\n| HAProxy's load | beside it | req/s | ÷ control | a request's p50, p99 in ms |\n|---|---|---|---|---|\n";
+    for traffic in [Traffic::KeepAlive, Traffic::Crowded] {
+        for variant in Variant::OURS {
+            let _ = writeln!(
+                out,
+                "| {} | {} | {} | {} | {}, {} |",
+                traffic.name(),
+                variant.name(),
+                ranged(results.loads(traffic, variant, |load| load.per_second), 0),
+                ranged(results.ratio(traffic, variant, Variant::Control), 3),
+                cell(
+                    results.loads(traffic, variant, |load| load.latency.0),
+                    |s| format!("{:.2}", s.median)
+                ),
+                cell(
+                    results.loads(traffic, variant, |load| load.latency.1),
+                    |s| format!("{:.1}", s.median)
+                ),
+            );
         }
     }
+}
+
+fn growth(results: &Results, out: &mut String) {
+    if results.points.is_empty() {
+        return;
+    }
+    *out += "\n## How cost grows\n\n\
+             Open sockets of HAProxy's (two a connection, in as many HAProxys as it takes), and what comes and goes beside them.\n\n\
+             | open sockets | beside them | req/s | BPF ns a connection | agent: % of a CPU | its memory, MiB | maps, MiB | longest scan, sweep, survey in ms | lost |\n\
+             |---|---|---|---|---|---|---|---|---|\n";
+    for point in &results.points {
+        let _ = writeln!(out, "{}", row(point));
+    }
+    if let Some(slope) = Slope::of(&results.points) {
+        *out += "\n";
+        *out += &slope.in_words();
+    }
+}
+
+fn row(point: &Point) -> String {
+    let dash = || "—".to_owned();
+    let looks = point.ended.looks;
+    format!(
+        "| {}{} | {} | {:.0} | {} | {} | {} | {} | {} | {} |",
+        point.sockets,
+        if point.lingering { ", all lingering" } else { "" },
+        point.traffic.map_or("nothing", Traffic::name),
+        point.per_second,
+        point.bpf_ns.map_or_else(dash, |ns| format!("{ns:.0}")),
+        point
+            .cpu_share
+            .map_or_else(dash, |share| format!("{:.1}", share * 100.0)),
+        point
+            .memory
+            .map_or_else(dash, |memory| format!("{:.1}", memory.rss as f64 / 1024.0)),
+        point
+            .ended
+            .map_bytes
+            .map_or_else(dash, |bytes| format!("{:.1}", bytes as f64 / f64::from(1 << 20))),
+        looks.map_or_else(dash, |[scan, sweep, survey]| format!(
+            "{scan:.1}, {sweep:.1}, {survey:.1}"
+        )),
+        point.ended.lost.map_or_else(dash, |lost| lost.to_string()),
+    )
+}
+
+fn inside(results: &Results, out: &mut String) {
+    if results.inside.is_empty() {
+        return;
+    }
+    *out += "\n## Inside the agent\n\nSingle steps by Criterion (`cargo bench -p hatrace`), medians.\n\n| step | time |\n|---|---|\n";
+    for timed in &results.inside {
+        let time = match timed.ns {
+            ns if ns < 1e4 => format!("{ns:.0} ns"),
+            ns if ns < 1e7 => format!("{:.1} µs", ns / 1e3),
+            ns => format!("{:.1} ms", ns / 1e6),
+        };
+        let _ = writeln!(out, "| {} | {time} |", timed.what);
+    }
+}
+
+fn missing(results: &Results, out: &mut String) {
+    if results.missing.is_empty() && results.load_errors() == 0 {
+        return;
+    }
+    *out += "\n## Not measured\n\n";
+    for (what, why) in &results.missing {
+        let _ = writeln!(out, "* {what}: {}", why.replace('\n', " · "));
+    }
+    if results.load_errors() > 0 {
+        let _ = writeln!(out, "* wrk counted {} errors in all", results.load_errors());
+    }
+}
+
+fn how(out: &mut String) {
     let _ = write!(
         out,
         "\n## How\n\n\
@@ -292,18 +248,19 @@ pub(super) fn markdown(results: &Results) -> String {
          that moves; a ratio is taken within a round, and counts only while control ÷ bare is within {:.0} % of 1. \
          The tight loop is one process that connects to itself, shuts down and resets, on one core: best of eight \
          laps a turn, and the best of all turns where two variants are subtracted. HAProxy has two threads, a \
-         second HAProxy as origin and wrk as client, all on this host, with a connection per request on both sides: \
-         four sockets a request. BPF time is the kernel's own (`bpf_stats`), in rounds of its own, because measuring \
-         it costs more than a small program does.\n",
+         second HAProxy as origin and wrk as client with 64 connections at a time, all on this host; under churn a connection per \
+         request on both sides: four sockets a request. Other tools take part in every fourth round. BPF time is the kernel's own \
+         (`bpf_stats`), in rounds of its own, because measuring it costs more than a small program does: most of an empty program's time \
+         is that. A figure in brackets is the least and the most of all rounds.\n",
         CONTROL_TOLERANCE * 100.0
     );
-    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bench::rig::Load;
+    use crate::bench::table::table;
 
     #[test]
     fn a_noisy_machine_decides_nothing() {
@@ -313,19 +270,20 @@ mod tests {
             (Variant::Control, 90.0),
             (Variant::Traced, 90.0),
         ] {
-            results.rate(
-                variant,
-                0,
-                Load {
-                    requests: 9,
-                    per_second: rate,
-                    errors: 0,
-                },
-            );
+            let load = Load {
+                requests: 9,
+                per_second: rate,
+                latency: (1.0, 2.0),
+                errors: 0,
+            };
+            results.load(Traffic::Churn, variant, 0, load);
         }
         results.missing("tight loop, traced", "no\nBTF");
         let page = markdown(&results);
-        assert!(page.contains("| 1.000 (1.000 to 1.000) | undecided |"), "{page}");
+        assert!(
+            page.contains("| 1.000 (1.000 to 1.000, 1 rounds) | undecided |"),
+            "{page}"
+        );
         assert!(page.contains("too noisy to decide"), "{page}");
         assert!(page.contains("* tight loop, traced: no · BTF"), "{page}");
         assert!(table(&results).contains("missing   tight loop, traced"), "{page}");

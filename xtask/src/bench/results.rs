@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::asking::Echo;
 use super::bpfstats::Used;
 use super::churn::Lap;
-use super::rig::Load;
-use super::tracer::Variant;
+use super::inside::Timed;
+use super::rig::{Load, Traffic};
+use super::tracer::{Ended, Variant};
 
 /// How far the control may be from 1 before a ratio means nothing.
 pub(super) const CONTROL_TOLERANCE: f64 = 0.02;
@@ -16,23 +17,25 @@ pub(super) struct Results {
     pub(super) host: Value,
     pub(super) quick: bool,
     laps: Vec<(Variant, usize, Lap)>,
-    rates: Vec<(Variant, usize, Load)>,
-    agents: Vec<(Variant, Agent)>,
+    loads: Vec<(Traffic, Variant, usize, Load)>,
+    agents: Vec<(Traffic, Variant, Agent)>,
     bpf: Vec<(Variant, BpfTime)>,
     /// What an echo through HAProxy saw, with HAProxy asked for its sessions and without.
     echoes: Vec<(bool, Echo)>,
+    pub(super) points: Vec<Point>,
+    pub(super) inside: Vec<Timed>,
     /// What was not measured, and why.
     pub(super) missing: Vec<(String, String)>,
 }
 
 /// What a tracer used during one run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Agent {
+    /// Seconds.
     pub(super) cpu: Option<f64>,
     pub(super) requests: u64,
     pub(super) memory: Option<Memory>,
-    pub(super) lost: Option<u64>,
-    pub(super) sockets: Option<u64>,
+    pub(super) ended: Ended,
 }
 
 /// What a process holds, in KiB.
@@ -59,6 +62,22 @@ impl BpfTime {
     fn runs(&self) -> f64 {
         self.programs.iter().map(|p| p.runs).sum::<u64>() as f64 / self.requests.max(1) as f64
     }
+}
+
+/// hatrace beside so many open sockets, and so much that comes and goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Point {
+    pub(super) sockets: usize,
+    /// All of them are stuck.
+    pub(super) lingering: bool,
+    pub(super) traffic: Option<Traffic>,
+    pub(super) per_second: f64,
+    /// Per connection that came and went.
+    pub(super) bpf_ns: Option<f64>,
+    /// Of one CPU.
+    pub(super) cpu_share: Option<f64>,
+    pub(super) memory: Option<Memory>,
+    pub(super) ended: Ended,
 }
 
 /// A middle value with the least and the most that were seen.
@@ -99,16 +118,42 @@ impl Results {
             host,
             quick,
             laps: Vec::new(),
-            rates: Vec::new(),
+            loads: Vec::new(),
             agents: Vec::new(),
             bpf: Vec::new(),
             echoes: Vec::new(),
+            points: Vec::new(),
+            inside: Vec::new(),
             missing: Vec::new(),
         }
     }
 
+    pub(super) fn missing(&mut self, what: &str, why: &str) {
+        self.missing.push((what.to_owned(), why.to_owned()));
+    }
+
+    pub(super) fn lap(&mut self, variant: Variant, turn: usize, lap: Lap) {
+        self.laps.push((variant, turn, lap));
+    }
+
+    pub(super) fn load(&mut self, traffic: Traffic, variant: Variant, round: usize, load: Load) {
+        self.loads.push((traffic, variant, round, load));
+    }
+
+    pub(super) fn agent(&mut self, traffic: Traffic, variant: Variant, agent: Agent) {
+        self.agents.push((traffic, variant, agent));
+    }
+
+    pub(super) fn bpf(&mut self, variant: Variant, time: BpfTime) {
+        self.bpf.push((variant, time));
+    }
+
     pub(super) fn echo(&mut self, asked: bool, echo: Echo) {
         self.echoes.push((asked, echo));
+    }
+
+    pub(super) fn point(&mut self, point: Point) {
+        self.points.push(point);
     }
 
     /// A figure of the echoes, with HAProxy asked or not.
@@ -117,46 +162,16 @@ impl Results {
         Spread::of(of.map(|(_, echo)| figure(echo)).collect())
     }
 
-    pub(super) fn missing(&mut self, what: &str, why: &str) {
-        self.missing.push((what.to_owned(), why.to_owned()));
-    }
-
-    pub(super) fn churn(&mut self, variant: Variant, turn: usize, lap: Lap) {
-        self.laps.push((variant, turn, lap));
-    }
-
-    pub(super) fn rate(&mut self, variant: Variant, round: usize, load: Load) {
-        self.rates.push((variant, round, load));
-    }
-
-    pub(super) fn agent(&mut self, variant: Variant, agent: Agent) {
-        self.agents.push((variant, agent));
-    }
-
-    pub(super) fn bpf(&mut self, variant: Variant, time: BpfTime) {
-        self.bpf.push((variant, time));
-    }
-
     /// The best lap of each turn, ns a connection.
     pub(super) fn laps(&self, variant: Variant) -> Option<Spread> {
-        Spread::of(
-            self.laps
-                .iter()
-                .filter(|(v, ..)| *v == variant)
-                .map(|(.., lap)| lap.best)
-                .collect(),
-        )
+        let of = self.laps.iter().filter(|(v, ..)| *v == variant);
+        Spread::of(of.map(|(.., lap)| lap.best).collect())
     }
 
     /// The middle lap of each turn: what the best of eight hides.
-    fn middle_laps(&self, variant: Variant) -> Option<Spread> {
-        Spread::of(
-            self.laps
-                .iter()
-                .filter(|(v, ..)| *v == variant)
-                .map(|(.., lap)| lap.median)
-                .collect(),
-        )
+    pub(super) fn middle_laps(&self, variant: Variant) -> Option<Spread> {
+        let of = self.laps.iter().filter(|(v, ..)| *v == variant);
+        Spread::of(of.map(|(.., lap)| lap.median).collect())
     }
 
     /// The best of all turns less another variant's best, ns: noise only ever adds.
@@ -174,68 +189,75 @@ impl Results {
         Spread::of(differences.collect())
     }
 
-    pub(super) fn rates(&self, variant: Variant) -> Option<Spread> {
-        Spread::of(
-            self.rates
-                .iter()
-                .filter(|(v, ..)| *v == variant)
-                .map(|(.., load)| load.per_second)
-                .collect(),
-        )
+    /// A figure of wrk's.
+    pub(super) fn loads(
+        &self,
+        traffic: Traffic,
+        variant: Variant,
+        figure: impl Fn(&Load) -> f64,
+    ) -> Option<Spread> {
+        let of = self
+            .loads
+            .iter()
+            .filter(|(t, v, ..)| *t == traffic && *v == variant);
+        Spread::of(of.map(|(.., load)| figure(load)).collect())
     }
 
     /// Rates over another variant's of the same round.
-    pub(super) fn ratio(&self, variant: Variant, over: Variant) -> Option<Spread> {
-        let of = |wanted: Variant| self.rates.iter().filter(move |(v, ..)| *v == wanted);
-        let ratios = of(variant).filter_map(|(_, round, load)| {
-            let (.., other) = of(over).find(|(_, r, _)| r == round)?;
+    pub(super) fn ratio(&self, traffic: Traffic, variant: Variant, over: Variant) -> Option<Spread> {
+        let of = |wanted: Variant| {
+            let all = self.loads.iter();
+            all.filter(move |(t, v, ..)| *t == traffic && *v == wanted)
+        };
+        let ratios = of(variant).filter_map(|(_, _, round, load)| {
+            let (.., other) = of(over).find(|(_, _, r, _)| r == round)?;
             Some(load.per_second / other.per_second)
         });
         Spread::of(ratios.collect())
     }
 
     /// Whether this machine was quiet enough for ratios to mean something; None: no control ran.
-    pub(super) fn control_holds(&self) -> Option<bool> {
-        Some((self.ratio(Variant::Control, Variant::Bare)?.median - 1.0).abs() <= CONTROL_TOLERANCE)
+    pub(super) fn control_holds(&self, traffic: Traffic) -> Option<bool> {
+        let control = self.ratio(traffic, Variant::Control, Variant::Bare)?;
+        Some((control.median - 1.0).abs() <= CONTROL_TOLERANCE)
     }
 
     pub(super) fn load_errors(&self) -> u64 {
-        self.rates.iter().map(|(.., load)| load.errors).sum()
+        self.loads.iter().map(|(.., load)| load.errors).sum()
     }
 
-    /// CPU seconds of the agent per 100 000 connections.
+    fn agents(&self, traffic: Traffic, variant: Variant) -> impl Iterator<Item = &Agent> {
+        let of = self.agents.iter();
+        of.filter(move |(t, v, _)| *t == traffic && *v == variant)
+            .map(|(.., agent)| agent)
+    }
+
+    /// CPU seconds of the agent per 100 000 connections of churn.
     pub(super) fn agent_cpu(&self, variant: Variant) -> Option<Spread> {
-        let of = self.agents.iter().filter(|(v, _)| *v == variant);
+        let of = self.agents(Traffic::Churn, variant);
         Spread::of(
-            of.filter_map(|(_, a)| Some(a.cpu? * 100_000.0 / a.requests.max(1) as f64))
+            of.filter_map(|a| Some(a.cpu? * 100_000.0 / a.requests.max(1) as f64))
                 .collect(),
         )
     }
 
-    /// The most of any round.
+    /// The most of any round of churn.
     pub(super) fn agent_memory(&self, variant: Variant) -> Option<Memory> {
         let of = self
-            .agents
-            .iter()
-            .filter(|(v, _)| *v == variant)
-            .filter_map(|(_, a)| a.memory);
+            .agents(Traffic::Churn, variant)
+            .filter_map(|agent| agent.memory);
         of.reduce(|a, b| Memory {
             rss: a.rss.max(b.rss),
             peak: a.peak.max(b.peak),
         })
     }
 
-    /// Lost records, over all rounds that said; and how many sockets those rounds had seen.
-    pub(super) fn lost(&self) -> Option<(u64, u64)> {
-        let said: Vec<_> = self
-            .agents
-            .iter()
-            .filter_map(|(_, a)| Some((a.lost?, a.sockets.unwrap_or(0))))
-            .collect();
-        (!said.is_empty()).then(|| {
-            said.iter()
-                .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
-        })
+    /// Lost records, over everything that hatrace saw here; of how many sockets; and runs that the kernel missed.
+    pub(super) fn lost(&self) -> Option<(u64, u64, u64)> {
+        let rounds = self.agents.iter().map(|(.., agent)| &agent.ended);
+        let all = rounds.chain(self.points.iter().map(|point| &point.ended));
+        let said = all.filter_map(|ended| Some((ended.lost?, ended.sockets?, ended.missed.unwrap_or(0))));
+        said.reduce(|a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2))
     }
 
     /// Nanoseconds in BPF programs a proxied connection, and runs of programs.
@@ -250,62 +272,105 @@ impl Results {
         Some((Spread::of(of().map(BpfTime::nanoseconds).collect())?, runs.median))
     }
 
+    /// Each program of a variant: its name, its runs a connection, its nanoseconds a connection; the dearest first.
+    pub(super) fn programs(&self, variant: Variant) -> Vec<(String, f64, f64)> {
+        let rounds: Vec<&BpfTime> = self
+            .bpf
+            .iter()
+            .filter(|(v, _)| *v == variant)
+            .map(|(_, time)| time)
+            .collect();
+        let requests = rounds.iter().map(|time| time.requests).sum::<u64>().max(1) as f64;
+        let mut sums: std::collections::BTreeMap<&str, (u64, u64)> = std::collections::BTreeMap::new();
+        for program in rounds.iter().flat_map(|time| &time.programs) {
+            let sum = sums.entry(&program.name).or_default();
+            *sum = (sum.0 + program.runs, sum.1 + program.nanoseconds);
+        }
+        let mut programs: Vec<_> = sums
+            .into_iter()
+            .map(|(name, (runs, ns))| (name.to_owned(), runs as f64 / requests, ns as f64 / requests))
+            .collect();
+        programs.sort_by(|a, b| b.2.total_cmp(&a.2));
+        programs
+    }
+
     pub(super) fn to_json(&self) -> Value {
         let spread = |s: Option<Spread>| s.map_or(Value::Null, Spread::to_json);
         let each = |value: &dyn Fn(Variant) -> Value| -> Value {
-            ALL.into_iter()
+            Variant::ALL
+                .into_iter()
                 .map(|v| (v.name().to_owned(), value(v)))
                 .collect::<serde_json::Map<_, _>>()
                 .into()
         };
+        let traffic = |traffic: Traffic| {
+            json!({
+                "requests_per_second": each(&|v| spread(self.loads(traffic, v, |load| load.per_second))),
+                "ratio_to_bare": each(&|v| spread(self.ratio(traffic, v, Variant::Bare))),
+                "ratio_to_control": each(&|v| spread(self.ratio(traffic, v, Variant::Control))),
+                "p50_ms": each(&|v| spread(self.loads(traffic, v, |load| load.latency.0))),
+                "p99_ms": each(&|v| spread(self.loads(traffic, v, |load| load.latency.1))),
+                "control_holds": self.control_holds(traffic),
+            })
+        };
         json!({
-            "schema": 1,
+            "schema": 2,
             "host": self.host,
             "quick": self.quick,
-            "churn_best_ns": each(&|v| spread(self.laps(v))),
-            "churn_over_empty_by_turn_ns":
-                each(&|v| spread(self.laps_over_by_turn(v, Variant::Empty))),
-            "churn_median_ns": each(&|v| spread(self.middle_laps(v))),
-            "requests_per_second": each(&|v| spread(self.rates(v))),
-            "ratio_to_bare": each(&|v| spread(self.ratio(v, Variant::Bare))),
-            "ratio_to_control": each(&|v| spread(self.ratio(v, Variant::Control))),
-            "control_holds": self.control_holds(),
+            "loop": {
+                "best_ns": each(&|v| spread(self.laps(v))),
+                "middle_ns": each(&|v| spread(self.middle_laps(v))),
+                "over_empty_by_turn_ns": each(&|v| spread(self.laps_over_by_turn(v, Variant::Empty))),
+            },
+            "haproxy": {
+                "churn": traffic(Traffic::Churn),
+                "keep_alive": traffic(Traffic::KeepAlive),
+                "crowded": traffic(Traffic::Crowded),
+            },
             "load_errors": self.load_errors(),
             "agent_cpu_s_per_100k": each(&|v| spread(self.agent_cpu(v))),
             "agent_rss_kib": each(&|v| json!(self.agent_memory(v).map(|m| m.rss))),
             "agent_peak_kib": each(&|v| json!(self.agent_memory(v).map(|m| m.peak))),
-            "lost": self.lost().map(|(lost, _)| lost),
-            "echo_held_up_permille": {
-                "asked": spread(self.echoes(true, |echo| echo.held_up)),
-                "not_asked": spread(self.echoes(false, |echo| echo.held_up)),
+            "lost": self.lost().map(|(lost, sockets, missed)| json!({ "records": lost, "sockets": sockets, "missed_runs": missed })),
+            "asking": {
+                "held_up_permille": {
+                    "asked": spread(self.echoes(true, |echo| echo.held_up)),
+                    "not_asked": spread(self.echoes(false, |echo| echo.held_up)),
+                },
+                "max_ms": {
+                    "asked": spread(self.echoes(true, |echo| echo.max.as_secs_f64() * 1e3)),
+                    "not_asked": spread(self.echoes(false, |echo| echo.max.as_secs_f64() * 1e3)),
+                },
+                "permille_by_hatrace": spread(self.echoes(true, |echo| echo.said)),
             },
-            "echo_max_ms": {
-                "asked": spread(self.echoes(true, |echo| echo.max.as_secs_f64() * 1e3)),
-                "not_asked": spread(self.echoes(false, |echo| echo.max.as_secs_f64() * 1e3)),
-            },
-            "asking_permille_by_hatrace": spread(self.echoes(true, |echo| echo.said)),
             "bpf_ns_per_connection": each(&|v| spread(self.bpf_time(v).map(|(time, _)| time))),
-            "bpf_runs_per_connection": each(&|v| json!(self.bpf_time(v).map(|(_, runs)| runs))),
-            "bpf_programs": self.bpf.iter().map(|(v, time)| json!({
-                "variant": v.name(),
-                "requests": time.requests,
-                "programs": time.programs.iter().map(|p| json!({
-                    "name": p.name, "ns": p.nanoseconds, "runs": p.runs,
-                })).collect::<Vec<_>>(),
-            })).collect::<Vec<_>>(),
+            "bpf_programs": each(&|v| self.programs(v).into_iter().map(|(name, runs, ns)| {
+                json!({ "name": name, "runs_per_connection": runs, "ns_per_connection": ns })
+            }).collect()),
+            "growth": self.points.iter().copied().map(Point::to_json).collect::<Vec<_>>(),
+            "inside": self.inside.iter().map(|timed| json!({ "what": timed.what, "ns": timed.ns })).collect::<Vec<_>>(),
             "not_measured": self.missing.iter().map(|(what, why)| json!({ "what": what, "why": why }))
                 .collect::<Vec<_>>(),
         })
     }
 }
 
-pub(super) const ALL: [Variant; 5] = [
-    Variant::Bare,
-    Variant::Control,
-    Variant::Empty,
-    Variant::Traced,
-    Variant::Tcpstates,
-];
+impl Point {
+    fn to_json(self) -> Value {
+        json!({
+            "sockets": self.sockets,
+            "lingering": self.lingering,
+            "traffic": self.traffic.map(Traffic::name),
+            "requests_per_second": self.per_second,
+            "bpf_ns_per_connection": self.bpf_ns,
+            "cpu_share": self.cpu_share,
+            "rss_kib": self.memory.map(|memory| memory.rss),
+            "map_bytes": self.ended.map_bytes,
+            "scan_sweep_survey_ms": self.ended.looks,
+            "lost": self.ended.lost,
+        })
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -315,6 +380,7 @@ mod tests {
         Load {
             requests: 1000,
             per_second,
+            latency: (1.0, 2.0),
             errors: 0,
         }
     }
@@ -322,15 +388,17 @@ mod tests {
     #[test]
     fn ratios_are_taken_within_a_round() {
         let mut results = Results::new(Value::Null, true);
+        let churn = Traffic::Churn;
         for (round, bare) in [(0, 100.0), (1, 200.0), (2, 400.0)] {
-            results.rate(Variant::Bare, round, load(bare));
-            results.rate(Variant::Control, round, load(bare * 1.01));
+            results.load(churn, Variant::Bare, round, load(bare));
+            results.load(churn, Variant::Control, round, load(bare * 1.01));
         }
-        results.rate(Variant::Traced, 1, load(190.0));
-        let ratio = results.ratio(Variant::Traced, Variant::Bare).unwrap();
+        results.load(churn, Variant::Traced, 1, load(190.0));
+        results.load(Traffic::KeepAlive, Variant::Traced, 1, load(1.0));
+        let ratio = results.ratio(churn, Variant::Traced, Variant::Bare).unwrap();
         assert_eq!((ratio.median, ratio.count), (0.95, 1));
-        assert_eq!(results.control_holds(), Some(true));
-        assert_eq!(results.ratio(Variant::Empty, Variant::Bare), None);
+        assert_eq!(results.control_holds(churn), Some(true));
+        assert_eq!(results.ratio(churn, Variant::Empty, Variant::Bare), None);
     }
 
     #[test]
@@ -343,26 +411,27 @@ mod tests {
                 rss: 8000,
                 peak: 9000,
             }),
-            lost: Some(0),
-            sockets: Some(4),
-        };
-        results.agent(Variant::Traced, agent);
-        assert!((results.agent_cpu(Variant::Traced).unwrap().median - 0.2).abs() < 1e-9);
-        assert_eq!(results.lost(), Some((0, 4)));
-        let programs = vec![Used {
-            name: "p".to_owned(),
-            nanoseconds: 5000,
-            runs: 40,
-        }];
-        results.bpf(
-            Variant::Traced,
-            BpfTime {
-                requests: 10,
-                programs,
+            ended: Ended {
+                lost: Some(0),
+                sockets: Some(4),
+                missed: Some(1),
+                ..Ended::default()
             },
-        );
+        };
+        results.agent(Traffic::Churn, Variant::Traced, agent);
+        assert!((results.agent_cpu(Variant::Traced).unwrap().median - 0.2).abs() < 1e-9);
+        assert_eq!(results.lost(), Some((0, 4, 1)));
+        for requests in [10, 30] {
+            let programs = vec![Used {
+                name: "p".to_owned(),
+                nanoseconds: 500 * requests,
+                runs: 4 * requests,
+            }];
+            results.bpf(Variant::Traced, BpfTime { requests, programs });
+        }
         let (time, runs) = results.bpf_time(Variant::Traced).unwrap();
         assert_eq!((time.median, runs), (500.0, 4.0));
+        assert_eq!(results.programs(Variant::Traced), [("p".to_owned(), 4.0, 500.0)]);
     }
 
     #[test]

@@ -1,16 +1,20 @@
-//! A HAProxy between wrk and an origin that is a second HAProxy, with a connection per request.
+//! A HAProxy between wrk and an origin that is a second HAProxy; beside the load, connections through it may be held open.
 
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::hold::Holder;
 use crate::process::{self, Guarded};
 
-const PROXY_PORT: u16 = 18_080;
+const CHURN_PORT: u16 = 18_080;
 const ORIGIN_PORT: u16 = 18_081;
+const KEEP_ALIVE_PORT: u16 = 18_084;
+const IDLE_PORT: u16 = 18_085;
+const IDLE_BACK_PORT: u16 = 18_086;
 
 const ORIGIN: &str = "\
 global
@@ -26,22 +30,64 @@ frontend origin
 
 const PROXY: &str = "\
 global
-  maxconn 4000
+  maxconn 9300
   nbthread 2
 defaults
   mode http
   timeout connect 5s
   timeout client 30s
   timeout server 30s
-  # A connection per request on both sides: the worst there is for who counts connections.
+# A connection per request on both sides: the worst there is for who counts connections.
+frontend churn
+  bind 127.0.0.1:18080
+  option httpclose
+  default_backend churned
+backend churned
   option httpclose
   http-reuse never
-frontend fe
-  bind 127.0.0.1:18080
-  default_backend be
-backend be
   server origin 127.0.0.1:18081
+# As most traffic is.
+frontend keep_alive
+  bind 127.0.0.1:18084
+  default_backend kept
+backend kept
+  http-reuse always
+  server origin 127.0.0.1:18081
+# Held open beside it.
+frontend idle
+  mode tcp
+  timeout client 1h
+  bind 127.0.0.1:18085
+  default_backend idle_back
+backend idle_back
+  mode tcp
+  timeout server 1h
+  server holder 127.0.0.1:18086
 ";
+
+/// Which load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Traffic {
+    /// A connection per request on both sides, as many as come through.
+    Churn,
+    /// The same, one after the other.
+    Slow,
+    /// Many requests over few connections.
+    KeepAlive,
+    /// Churn beside [`super::hold::MOST`] open connections.
+    Crowded,
+}
+
+impl Traffic {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Churn => "full churn",
+            Self::Slow => "one connection after the other",
+            Self::KeepAlive => "keep-alive",
+            Self::Crowded => "full churn beside 9 000 open connections",
+        }
+    }
+}
 
 /// Both HAProxys, running.
 pub(crate) struct Rig {
@@ -55,31 +101,17 @@ pub(crate) struct Rig {
 pub(crate) struct Load {
     pub(crate) requests: u64,
     pub(crate) per_second: f64,
+    /// Median and 99th percentile of a request's time, in milliseconds.
+    pub(crate) latency: (f64, f64),
     /// Failed connects, timeouts, answers other than 200.
     pub(crate) errors: u64,
 }
 
 impl Rig {
     pub(crate) fn start(folder: &Path) -> Result<Self> {
-        let haproxy = process::which("haproxy").context("haproxy is not installed")?;
         let wrk = process::which("wrk").context("wrk is not installed")?;
-        let start = |name: &str, text: &str, port: u16| -> Result<Guarded> {
-            let config = folder.join(name);
-            std::fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;
-            let mut command = Command::new(&haproxy);
-            command.args(["-db", "-f"]).arg(&config).stdin(Stdio::null());
-            let mut child = Guarded::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
-            listening(port, &mut child).with_context(|| {
-                format!(
-                    "starting HAProxy; see: {} -db -f {}",
-                    haproxy.display(),
-                    config.display()
-                )
-            })?;
-            Ok(child)
-        };
-        let origin = start("origin.cfg", ORIGIN, ORIGIN_PORT)?;
-        let proxy = start("proxy.cfg", PROXY, PROXY_PORT)?;
+        let origin = haproxy(folder, "origin.cfg", ORIGIN, local(ORIGIN_PORT))?;
+        let proxy = haproxy(folder, "proxy.cfg", PROXY, local(CHURN_PORT))?;
         Ok(Self {
             proxy,
             _origin: origin,
@@ -91,20 +123,58 @@ impl Rig {
         self.proxy.pid()
     }
 
-    pub(crate) fn load(&self, seconds: u32) -> Result<Load> {
-        let printed = process::capture(
-            Command::new(&self.wrk)
-                .args(["-t1", "-c64", &format!("-d{seconds}s"), "-H", "Connection: close"])
-                .arg(format!("http://127.0.0.1:{PROXY_PORT}/")),
-        )?;
+    /// Opens connections that stay.
+    pub(crate) fn hold(&self, pairs: usize) -> Result<Holder> {
+        Holder::open(local(IDLE_PORT), local(IDLE_BACK_PORT), pairs)
+    }
+
+    pub(crate) fn load(&self, traffic: Traffic, seconds: u32) -> Result<Load> {
+        let (port, connections) = match traffic {
+            Traffic::Churn | Traffic::Crowded => (CHURN_PORT, 64),
+            Traffic::Slow => (CHURN_PORT, 1),
+            Traffic::KeepAlive => (KEEP_ALIVE_PORT, 64),
+        };
+        let mut command = Command::new(&self.wrk);
+        command.args([
+            "-t1",
+            "--latency",
+            &format!("-c{connections}"),
+            &format!("-d{seconds}s"),
+        ]);
+        if port == CHURN_PORT {
+            command.args(["-H", "Connection: close"]);
+        }
+        let printed = process::capture(command.arg(format!("http://127.0.0.1:{port}/")))?;
         parse(&printed).with_context(|| format!("reading what wrk printed:\n{printed}"))
     }
 }
 
-fn listening(port: u16, child: &mut Guarded) -> Result<()> {
+fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// A HAProxy that listens where it should.
+pub(super) fn haproxy(folder: &Path, name: &str, text: &str, listens: SocketAddr) -> Result<Guarded> {
+    let haproxy = process::which("haproxy").context("haproxy is not installed")?;
+    let config = folder.join(name);
+    std::fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;
+    let mut command = Command::new(&haproxy);
+    command.args(["-db", "-f"]).arg(&config).stdin(Stdio::null());
+    let mut child = Guarded::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
+    listening(listens, &mut child).with_context(|| {
+        format!(
+            "starting HAProxy; see: {} -db -f {}",
+            haproxy.display(),
+            config.display()
+        )
+    })?;
+    Ok(child)
+}
+
+fn listening(at: SocketAddr, child: &mut Guarded) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(10);
     while Instant::now() < until {
-        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        if TcpStream::connect(at).is_ok() {
             return Ok(());
         }
         if let Ok(Some(status)) = child.0.try_wait() {
@@ -112,13 +182,14 @@ fn listening(port: u16, child: &mut Guarded) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    bail!("nothing listens on port {port} after 10 s")
+    bail!("nothing listens on {at} after 10 s")
 }
 
 fn parse(printed: &str) -> Option<Load> {
     let mut load = Load {
         requests: 0,
         per_second: 0.0,
+        latency: (0.0, 0.0),
         errors: 0,
     };
     for line in printed.lines().map(str::trim) {
@@ -126,6 +197,10 @@ fn parse(printed: &str) -> Option<Load> {
             load.per_second = rate.trim().parse().ok()?;
         } else if let Some((requests, _)) = line.split_once(" requests in ") {
             load.requests = requests.parse().ok()?;
+        } else if let Some(time) = line.strip_prefix("50%") {
+            load.latency.0 = milliseconds(time.trim())?;
+        } else if let Some(time) = line.strip_prefix("99%") {
+            load.latency.1 = milliseconds(time.trim())?;
         } else if let Some(errors) = line.strip_prefix("Socket errors:") {
             // With `Connection: close` wrk counts as a read error nothing but real ones.
             let numbers = errors
@@ -139,6 +214,18 @@ fn parse(printed: &str) -> Option<Load> {
     (load.requests > 0).then_some(load)
 }
 
+/// `1.29ms`, `871.00us`, `1.02s`.
+fn milliseconds(time: &str) -> Option<f64> {
+    let unit = time.find(|c: char| c.is_ascii_alphabetic())?;
+    let number: f64 = time[..unit].parse().ok()?;
+    match &time[unit..] {
+        "us" => Some(number / 1e3),
+        "ms" => Some(number),
+        "s" => Some(number * 1e3),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +233,7 @@ mod tests {
     #[test]
     fn wrk_is_read() {
         let printed = "Running 2s test @ http://127.0.0.1:18080/\n  1 threads and 64 connections\n  \
+            Latency Distribution\n     50%    5.03ms\n     75%    6.40ms\n     90%    8.72ms\n     99%    1.20s\n  \
             25110 requests in 2.00s, 2.11MB read\n  Socket errors: connect 1, read 2, write 0, timeout 3\n  \
             Non-2xx or 3xx responses: 4\nRequests/sec:  12549.33\nTransfer/sec:      1.05MB\n";
         assert_eq!(
@@ -153,9 +241,11 @@ mod tests {
             Some(Load {
                 requests: 25110,
                 per_second: 12549.33,
+                latency: (5.03, 1200.0),
                 errors: 10
             })
         );
+        assert_eq!(milliseconds("871.50us"), Some(0.8715));
         assert_eq!(parse("unable to connect"), None);
     }
 }

@@ -1,6 +1,6 @@
 //! What is set beside the load: nothing, a stand-in that does nothing, empty programs, hatrace, tcpstates.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -23,11 +23,33 @@ pub(crate) enum Variant {
     Empty,
     /// hatrace.
     Traced,
-    /// Debian's libbpf-tools.
+    /// `tcpstates` of libbpf-tools: every transition, as a line.
     Tcpstates,
+    /// `tcplife` of libbpf-tools: every connection, as a line.
+    Tcplife,
+    /// bpftrace, counting transitions by state.
+    Bpftrace,
+    /// `ss -tan`, once a second.
+    Ss,
 }
 
 impl Variant {
+    /// Those that are measured always, and most often.
+    pub(super) const OURS: [Self; 4] = [Self::Bare, Self::Control, Self::Empty, Self::Traced];
+    /// What else people use.
+    pub(super) const PEERS: [Self; 4] = [Self::Tcpstates, Self::Tcplife, Self::Bpftrace, Self::Ss];
+    /// All, in the order of tables.
+    pub(super) const ALL: [Self; 8] = [
+        Self::Bare,
+        Self::Control,
+        Self::Empty,
+        Self::Traced,
+        Self::Tcpstates,
+        Self::Tcplife,
+        Self::Bpftrace,
+        Self::Ss,
+    ];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare",
@@ -35,7 +57,35 @@ impl Variant {
             Self::Empty => "empty",
             Self::Traced => "traced",
             Self::Tcpstates => "tcpstates",
+            Self::Tcplife => "tcplife",
+            Self::Bpftrace => "bpftrace",
+            Self::Ss => "ss",
         }
+    }
+
+    /// Whether it looks at sockets: what it uses is of interest.
+    pub(super) fn is_tracer(self) -> bool {
+        self == Self::Traced || Self::PEERS.contains(&self)
+    }
+
+    /// Whether it puts programs into the kernel.
+    pub(super) fn has_programs(self) -> bool {
+        matches!(
+            self,
+            Self::Empty | Self::Traced | Self::Tcpstates | Self::Tcplife | Self::Bpftrace
+        )
+    }
+
+    /// Why it can't be run here.
+    pub(super) fn absent(self) -> Option<&'static str> {
+        let (tool, why) = match self {
+            Self::Tcpstates => ("tcpstates", "libbpf-tools is not installed"),
+            Self::Tcplife => ("tcplife", "libbpf-tools is not installed"),
+            Self::Bpftrace => ("bpftrace", "it is not installed"),
+            Self::Ss => ("ss", "iproute2 is not installed"),
+            _ => return None,
+        };
+        process::which(tool).is_none().then_some(why)
     }
 }
 
@@ -45,38 +95,60 @@ pub(crate) struct Tracer {
     json: Option<PathBuf>,
 }
 
-/// What hatrace used and said at its end.
-#[derive(Clone, Debug, Default)]
+/// What hatrace said at its end.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ended {
     /// From `totals.lost` of its report.
     pub(crate) lost: Option<u64>,
     /// From `totals.sockets`: zero would mean that nothing was measured.
     pub(crate) sockets: Option<u64>,
+    /// From `totals.missed_runs`.
+    pub(crate) missed: Option<u64>,
+    /// Bytes of its maps in the kernel.
+    pub(crate) map_bytes: Option<u64>,
+    /// The longest scan, sweep and survey, in milliseconds.
+    pub(crate) looks: Option<[f64; 3]>,
+}
+
+impl Ended {
+    fn read(json: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(json).with_context(|| format!("reading {}", json.display()))?;
+        let report: Value =
+            serde_json::from_str(&text).with_context(|| format!("reading {}", json.display()))?;
+        let (totals, cost) = (&report["totals"], &report["cost"]);
+        let milliseconds = |key: &str| cost[key].as_f64().map(|seconds| seconds * 1e3);
+        let looks = || {
+            Some([
+                milliseconds("scan_s")?,
+                milliseconds("sweep_s")?,
+                milliseconds("survey_s")?,
+            ])
+        };
+        Ok(Self {
+            lost: totals["lost"].as_u64(),
+            sockets: totals["sockets"].as_u64(),
+            missed: totals["missed_runs"].as_u64(),
+            map_bytes: cost["map_bytes"].as_u64(),
+            looks: looks(),
+        })
+    }
 }
 
 impl Tracer {
-    /// Returns when it is attached.
-    pub(crate) fn start(variant: Variant, hatrace: &Path, pid: u32, folder: &Path) -> Result<Self> {
-        let pid = pid.to_string();
+    /// Returns when it is attached. hatrace follows the HAProxys of `pids`; the others see the whole host.
+    pub(crate) fn start(variant: Variant, hatrace: &Path, pids: &[u32], folder: &Path) -> Result<Self> {
+        let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+        let pids = pids.join(",");
+        let without_json = |child| Ok(Self { child, json: None });
         match variant {
-            Variant::Bare => Ok(Self {
-                child: None,
-                json: None,
-            }),
-            Variant::Control => {
-                let child = Guarded::spawn(Command::new("sleep").arg("3600").stdin(Stdio::null()))?;
-                Ok(Self {
-                    child: Some(child),
-                    json: None,
-                })
-            }
+            Variant::Bare => without_json(None),
+            Variant::Control => without_json(Some(quiet(Command::new("sleep").arg("3600"))?)),
             Variant::Empty => {
                 let mut command = Command::new(hatrace);
-                command.args(["bench-empty", "--pid", &pid]).stdout(Stdio::null());
-                Ok(Self {
-                    child: Some(attached(&mut command)?),
-                    json: None,
-                })
+                command
+                    .args(["bench-empty", "--pid", &pids])
+                    .stdout(Stdio::null());
+                without_json(Some(attached(&mut command)?))
             }
             Variant::Traced => {
                 let json = folder.join("report.json");
@@ -84,7 +156,7 @@ impl Tracer {
                 let _ = std::fs::remove_file(&json);
                 let mut command = Command::new(hatrace);
                 command
-                    .args(["report", "-d", "3600", "--pid", &pid, "--json", "-o"])
+                    .args(["report", "-d", "3600", "--pid", &pids, "--json", "-o"])
                     .arg(&json);
                 let child = attached(command.stdout(Stdio::null()))?;
                 Ok(Self {
@@ -92,33 +164,15 @@ impl Tracer {
                     json: Some(json),
                 })
             }
-            Variant::Tcpstates => {
-                let tool =
-                    process::which("tcpstates").context("tcpstates (libbpf-tools) is not installed")?;
-                let mut command = Command::new(tool);
-                command
-                    .stdin(Stdio::null())
-                    .stdout(Stdio::null())
-                    .stderr(Stdio::null());
-                let mut child = Guarded::spawn(&mut command)?;
-                // It never says that it is attached; it takes about 0.3 s.
-                std::thread::sleep(Duration::from_millis(1500));
-                if let Ok(Some(status)) = child.0.try_wait() {
-                    let mut said = String::new();
-                    if let Some(mut stderr) = child.0.stderr.take() {
-                        stderr
-                            .read_to_string(&mut said)
-                            .context("reading what tcpstates said")?;
-                    }
-                    bail!(
-                        "tcpstates ended at once with {status}\n{}",
-                        process::tail(&said, 2)
-                    );
-                }
-                Ok(Self {
-                    child: Some(child),
-                    json: None,
-                })
+            Variant::Tcpstates => without_json(Some(unannounced(&mut Command::new("tcpstates"))?)),
+            Variant::Tcplife => without_json(Some(unannounced(&mut Command::new("tcplife"))?)),
+            Variant::Bpftrace => {
+                let program = "tracepoint:sock:inet_sock_set_state { @[args->newstate] = count(); }";
+                without_json(Some(unannounced(Command::new("bpftrace").args(["-e", program]))?))
+            }
+            Variant::Ss => {
+                let script = "while :; do ss -tan >/dev/null; sleep 1; done";
+                without_json(Some(quiet(Command::new("sh").args(["-c", script]))?))
             }
         }
     }
@@ -149,18 +203,30 @@ impl Tracer {
         {
             bail!("it did not end within 15 s of SIGINT");
         }
-        let Some(json) = self.json else {
-            return Ok(Ended::default());
-        };
-        let text = std::fs::read_to_string(&json).with_context(|| format!("reading {}", json.display()))?;
-        let report: Value =
-            serde_json::from_str(&text).with_context(|| format!("reading {}", json.display()))?;
-        let totals = &report["totals"];
-        Ok(Ended {
-            lost: totals["lost"].as_u64(),
-            sockets: totals["sockets"].as_u64(),
-        })
+        match self.json {
+            Some(json) => Ended::read(&json),
+            None => Ok(Ended::default()),
+        }
     }
+}
+
+/// Somebody else's program, its output thrown away.
+fn quiet(command: &mut Command) -> Result<Guarded> {
+    let silent = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    Guarded::spawn(silent)
+}
+
+/// A tracer that never says that it is attached: bpftrace takes about a second, the others 0.3 s.
+fn unannounced(command: &mut Command) -> Result<Guarded> {
+    let mut child = quiet(command)?;
+    std::thread::sleep(Duration::from_millis(1500));
+    if let Ok(Some(status)) = child.0.try_wait() {
+        bail!("it ended at once with {status}");
+    }
+    Ok(child)
 }
 
 /// Waits for the line on stderr that says so.
@@ -194,10 +260,11 @@ fn attached(command: &mut Command) -> Result<Guarded> {
     }
 }
 
-/// utime and stime, the 14th and 15th field; the name in the second may hold blanks.
+/// utime and stime, its own and its ended children's: the 14th to the 17th field; the name in the second may hold blanks.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-    Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+    let ticks = fields.get(11..15)?;
+    ticks.iter().map(|field| field.parse::<u64>().ok()).sum()
 }
 
 fn ticks_per_second() -> f64 {
@@ -212,8 +279,8 @@ mod tests {
 
     #[test]
     fn cpu_time_is_found_behind_any_name() {
-        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 2 3 4 30 12 0 0 20 0 1 0 100";
-        assert_eq!(cpu_ticks(stat), Some(42));
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 2 3 4 30 12 2 1 20 0 1 0 100";
+        assert_eq!(cpu_ticks(stat), Some(45));
     }
 
     #[test]
