@@ -91,6 +91,8 @@ fields! {
     sk_dport: u16 = SK_DPORT;
     /// The local IPv4 address, as in a packet.
     sk_saddr: u32 = SK_SADDR;
+    /// The peer's.
+    sk_daddr: u32 = SK_DADDR;
     sk_net: Ptr = SK_NET;
     sk_socket: Ptr = SK_SOCKET;
     sk_flags: u64 = SK_FLAGS;
@@ -152,8 +154,8 @@ pub fn ends(sk: Ptr, ends: &mut Ends) {
     ends.local = [0; 16];
     ends.peer = [0; 16];
     if ends.family == AF_INET {
-        read::<SK_SADDR>(sk, &mut ends.local[..4]);
-        read::<SK_DADDR>(sk, &mut ends.peer[..4]);
+        ends.local[..4].copy_from_slice(&sk_saddr(sk).to_ne_bytes());
+        ends.peer[..4].copy_from_slice(&sk_daddr(sk).to_ne_bytes());
     } else {
         read::<SK_V6_SADDR>(sk, &mut ends.local);
         read::<SK_V6_DADDR>(sk, &mut ends.peer);
@@ -165,7 +167,7 @@ pub fn ends(sk: Ptr, ends: &mut Ends) {
 pub fn local_mapped(sk: Ptr, addr: &mut [u8; 16]) {
     if sk_family(sk) == AF_INET {
         *addr = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
-        read::<SK_SADDR>(sk, &mut addr[12..]);
+        addr[12..].copy_from_slice(&sk_saddr(sk).to_ne_bytes());
     } else {
         read::<SK_V6_SADDR>(sk, addr);
     }

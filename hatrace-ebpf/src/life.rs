@@ -30,6 +30,8 @@ static MIN_NS: Global<u64> = Global::new(1_000_000_000);
 #[unsafe(no_mangle)]
 static EVERY_LIFE: Global<u32> = Global::new(0);
 
+const EPIPE: u32 = 32;
+const ECONNRESET: u32 = 104;
 const SOCK_DEAD: u64 = 1;
 const SOCK_DONE: u64 = 2;
 
@@ -117,10 +119,11 @@ impl Verdict {
         self.err == 0
     }
 
-    /// Whether a segment of the peer's has ended it: its FIN, or the ACK of ours.
+    /// Whether a segment of the peer's has ended it: its FIN, the ACK of ours, or its RST (`tcp_reset()`).
     #[inline(always)]
     fn by_segment(&self, old: i32) -> bool {
-        self.quiet() && self.done && (old == LAST_ACK || old == FIN_WAIT2 || old == CLOSING)
+        let in_order = self.done && (old == LAST_ACK || old == FIN_WAIT2 || old == CLOSING);
+        self.err == ECONNRESET || self.err == EPIPE || self.quiet() && in_order
     }
 }
 
@@ -153,10 +156,9 @@ pub fn end(sk: *mut c_void, slot: Slot, life: &mut Life, old: i32) {
         // SAFETY: a per-CPU value.
         unsafe { *last = [sk as u64, life.cookie] }
     }
-    let abnormal = !quiet && life.first != 0;
     // A transition on the way here was missed: the agent is told rather than a wrong span counted.
     let skipped = life.state != old as u8;
-    if handed || abnormal || skipped || EVERY_LIFE.load() != 0 || lingered(life, old, at) {
+    if handed || skipped || EVERY_LIFE.load() != 0 || lingered(life, old, at) {
         deliver(sk, life, old, at);
     } else {
         tally(life, old, at, &counters);

@@ -1,6 +1,10 @@
 //! Single steps of the agent: a record from the kernel's bytes into the engine, an open life, the parsers of HAProxy's words, an answer of
 //! sock_diag, and the picture of very many stuck sockets. `cargo bench -p hatrace`; `cargo xtask bench` puts the medians on its page.
-#![allow(clippy::expect_used, missing_docs, reason = "a bench that can't be set up fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    missing_docs,
+    reason = "a bench that can't be set up fails by panicking"
+)]
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -143,20 +147,23 @@ fn crowded() -> Engine {
 
 fn records(c: &mut Criterion) {
     let bytes: Vec<Vec<u8>> = (1..=1000).map(record).collect();
-    c.bench_function("1 000 records of lingering lives, from bytes into the engine", |b| {
-        b.iter_batched(
-            engine,
-            |mut engine| {
-                for bytes in &bytes {
-                    if let Decoded::Input((at, input)) = decode::record(bytes, second(10)) {
-                        engine.handle(at, input);
+    c.bench_function(
+        "1 000 records of lingering lives, from bytes into the engine",
+        |b| {
+            b.iter_batched(
+                engine,
+                |mut engine| {
+                    for bytes in &bytes {
+                        if let Decoded::Input((at, input)) = decode::record(bytes, second(10)) {
+                            engine.handle(at, input);
+                        }
                     }
-                }
-                engine
-            },
-            BatchSize::LargeInput,
-        );
-    });
+                    engine
+                },
+                BatchSize::LargeInput,
+            );
+        },
+    );
     c.bench_function("1 000 open lives of a scan, known already", |b| {
         let mut engine = crowded();
         b.iter(|| {

@@ -8,7 +8,7 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use hatrace_common::wire::{evidence, flag};
 
-use crate::fields::{NEW_SYN_RECV, TIME_WAIT, sk_state};
+use crate::fields::{CLOSE, NEW_SYN_RECV, TIME_WAIT, sk_state};
 use crate::life;
 use crate::maps::HANDED;
 use crate::ring::put_evidence;
@@ -20,10 +20,13 @@ pub fn send_reset(ctx: BtfTracePointContext) -> i32 {
     if sk.is_null() || matches!(sk_state(sk), TIME_WAIT | NEW_SYN_RECV) {
         return 0;
     }
-    if let Some((_, life)) = life::of(sk) {
-        life.flags |= flag::RESET_OUT;
+    if sk_state(sk) as i32 != CLOSE {
+        if let Some((_, life)) = life::of(sk) {
+            life.flags |= flag::RESET_OUT;
+        }
         return 0;
     }
+    // Its life has ended already, and its record with it.
     if let Some(last) = HANDED.get_ptr_mut(0) {
         // SAFETY: a per-CPU value.
         let [handed, cookie] = unsafe { *last };
