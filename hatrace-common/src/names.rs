@@ -26,6 +26,8 @@ pub mod map {
 pub mod program {
     /// `tp_btf/inet_sock_set_state`.
     pub const SET_STATE: &str = "set_state";
+    /// `tp_btf/inet_sock_set_state` again, where every transition is wanted.
+    pub const TRANSITION: &str = "transition";
     /// `tp_btf/tcp_receive_reset`.
     pub const RECEIVE_RESET: &str = "receive_reset";
     /// `tp_btf/tcp_send_reset`.

@@ -10,3 +10,4 @@ pub mod retransmit;
 pub mod send_reset;
 pub mod set_state;
 pub mod timewait_end;
+pub mod transition;

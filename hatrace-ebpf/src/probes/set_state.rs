@@ -5,50 +5,50 @@
 //! It fires before the store (`sk_state` is still the old one), under the socket's lock, and in whatever task happens to
 //! run; at SYN_SENT, `-> FIN_WAIT1`, `-> LAST_ACK` and `X -> X` that is the process which called connect(), shutdown() or close().
 
-use aya_ebpf::Global;
 use aya_ebpf::cty::c_void;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
-use hatrace_common::wire::{Ends, Life, Listen, Listener, Transition, count, kind, side};
+use hatrace_common::wire::{Life, Listen, Listener, count, kind, side};
 
 use crate::clock::{now, received};
 use crate::counters::Counters;
 use crate::fields::{
     CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, LISTEN, SYN_RECV, SYN_SENT,
-    ends, local_mapped, netns, sk_cookie, sk_err, sk_num,
+    local_mapped, netns, sk_cookie, sk_err, sk_num,
 };
 use crate::life::{self, advance, begin, by_whose_reset, end, enter};
 use crate::ring::put_other;
-use crate::scope::{accepted, accepted_at_close, cookie, current_tgid, owned, plain_tcp, set_listening};
+use crate::scope::{accepted, accepted_at_close, current_tgid, owned, plain_tcp, set_listening};
 
-/// 1: every transition is wanted (`-a`).
-#[unsafe(no_mangle)]
-static EVERY_TRANSITION: Global<u32> = Global::new(0);
+/// States out of which only sockets with a record are of interest.
+const FOLLOWED: u32 =
+    1 << SYN_SENT | 1 << FIN_WAIT1 | 1 << FIN_WAIT2 | 1 << CLOSE_WAIT | 1 << LAST_ACK | 1 << CLOSING;
 
+/// Nearly all that it does for somebody else's socket is to be fetched into the instruction cache, so what decides that comes first and is
+/// short, and the rest is out of the way.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn set_state(ctx: BtfTracePointContext) -> i32 {
     let old: i32 = ctx.arg(1);
     let new: i32 = ctx.arg(2);
     let sk: *mut c_void = ctx.arg(0);
-    if EVERY_TRANSITION.load() != 0 {
-        tell(sk, old, new);
-    }
-    match old {
+    if 1 << (old & 31) & FOLLOWED != 0 {
         // Without a cookie there is no record, and nearly everyone else's sockets have none.
-        SYN_SENT | FIN_WAIT1 | FIN_WAIT2 | CLOSE_WAIT | LAST_ACK | CLOSING if sk_cookie(sk) != 0 => {
+        if sk_cookie(sk) != 0 {
             moved(sk, old, new);
         }
-        ESTABLISHED => leave_established(&ctx, sk, new),
-        CLOSE if new == SYN_SENT || new == LISTEN => leave_close(&ctx, sk, new),
+    } else if old == ESTABLISHED {
+        leave_established(&ctx, sk, new);
+    } else if old == CLOSE && (new == SYN_SENT || new == LISTEN) {
+        leave_close(&ctx, sk, new);
+    } else if old == SYN_RECV && new == FIN_WAIT1 {
         // A child closed before it was established (TCP Fast Open) starts to close like any other.
-        SYN_RECV if new == FIN_WAIT1 => leave_established(&ctx, sk, new),
-        _ => {}
+        leave_established(&ctx, sk, new);
     }
     0
 }
 
 /// connect() and listen() of an owned process.
-#[inline(always)]
+#[inline(never)]
 fn leave_close(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
     let tgid = current_tgid();
     if !owned(tgid) {
@@ -99,7 +99,7 @@ fn listen(sk: *mut c_void, tgid: u32) {
 }
 
 /// The first FIN, or the RST: the moment at which a passive socket gets its record.
-#[inline(always)]
+#[inline(never)]
 fn leave_established(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
     if sk_cookie(sk) != 0 && moved(sk, ESTABLISHED, new) != 0 {
         return;
@@ -167,41 +167,4 @@ fn start(sk: *mut c_void, life: &mut Life, new: i32) {
         received(sk, life.closing.max(life.established))
     };
     advance(life, new, at);
-}
-
-/// Tells a transition as such.
-#[inline(never)]
-fn tell(sk: *mut c_void, old: i32, new: i32) {
-    if old == LISTEN || new == LISTEN || new == SYN_RECV || !plain_tcp(sk) {
-        return;
-    }
-    let found = life::of(sk).map(|(_, life)| life.side);
-    let by_process = new == SYN_SENT || new == FIN_WAIT1 || new == LAST_ACK || new == old;
-    let tgid = if by_process { current_tgid() } else { 0 };
-    let by_listener = || {
-        if new == CLOSE {
-            accepted_at_close(sk)
-        } else {
-            accepted(sk)
-        }
-    };
-    let side = match found.or_else(by_listener) {
-        Some(side) => side,
-        None if new == SYN_SENT && owned(tgid) => side::SERVER,
-        None => return,
-    };
-    let mut record = Transition {
-        kind: kind::TRANSITION,
-        from: old as u8,
-        to: new as u8,
-        side,
-        own: by_process as u8,
-        at: now(),
-        cookie: cookie(sk),
-        tgid,
-        netns: netns(sk),
-        ends: Ends::default(),
-    };
-    ends(sk, &mut record.ends);
-    put_other(&record);
 }

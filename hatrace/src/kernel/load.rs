@@ -185,7 +185,6 @@ fn prepare(options: &LoadOptions) -> Result<Prepared, LoadError> {
         .override_global("OVERFLOW_SHIFT", &shift, true)
         .override_global("MIN_NS", &min_ns, true)
         .override_global("EVERY_LIFE", &everything, true)
-        .override_global("EVERY_TRANSITION", &everything, true)
         .override_global("COMM_LOW", &low, true)
         .override_global("COMM_HIGH", &high, true);
     let object = offsets::write_into(OBJECT, &offsets).map_err(|why| LoadError::Refused {
@@ -262,6 +261,11 @@ impl Loaded {
         files
             .load("task_file", &btf)
             .map_err(|error| refused(what, &error))?;
+        if options.everything {
+            // First: it reads what `set_state` then moves on.
+            load_tracepoint(&mut ebpf, &btf, program::TRANSITION, "inet_sock_set_state")?;
+            attach_tracepoint(&mut ebpf, program::TRANSITION)?;
+        }
         for (name, _) in CORE {
             attach_tracepoint(&mut ebpf, name)?;
         }
