@@ -4,8 +4,8 @@
 pub mod map {
     /// The table of lives: the records.
     pub const RECORDS: &str = "RECORDS";
-    /// The table of lives: whose records are not where their cookies say.
-    pub const OVERFLOW: &str = "OVERFLOW";
+    /// The table of lives: levels of records that are not where their cookies say.
+    pub const LEVELS: &str = "LEVELS";
     /// Local ports of owned listeners.
     pub const PORTS: &str = "PORTS";
     /// Bitmap of the ports that `PORTS` has an answer for.

@@ -61,13 +61,28 @@ const _: () = assert!(size_of::<Life>() == 64);
 
 /// The table of lives.
 pub mod table {
-    /// So many low bits of a cookie say where in its run of neighbours a record is.
+    /// So many low bits of a cookie say where in its run of neighbours a record is; a run fills a page.
     pub const RUN_BITS: u32 = 6;
-    /// The overflow has a place for so many home places.
-    pub const OVERFLOW_PART: u32 = 4;
+    /// Levels of the overflow, each four times as large as the one before: made when they are needed.
+    pub const LEVELS: u32 = 4;
+    /// The most pairs of buckets that the first level may have, so that places of the last can be numbered.
+    pub const MOST_PAIRS: u32 = 1 << 17;
     /// No place.
     pub const NOWHERE: u32 = u32::MAX;
+    /// `BPF_F_MMAPABLE | BPF_F_INNER_MAP`: of a level's map. The agent reads it as memory, and levels differ in size.
+    pub const LEVEL_FLAGS: u32 = 1 << 10 | 1 << 12;
 }
+
+/// Eight places of the overflow: whose they are, then the records.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket {
+    /// Cookies; 0 is free.
+    pub cookies: [u64; 8],
+    /// The record of each.
+    pub lives: [Life; 8],
+}
+const _: () = assert!(size_of::<Bucket>() == 64 + 8 * 64);
 
 /// The two ends of a socket. Ports in host order; IPv4 in the first four bytes of an address, the rest zero.
 #[repr(C)]

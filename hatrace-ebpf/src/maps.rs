@@ -1,19 +1,23 @@
 //! Every map.
 
-use aya_ebpf::macros::map;
+use aya_ebpf::btf_maps::{self, ArrayOfMaps};
+use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
-use hatrace_common::wire::{Life, Listener, Tally};
+use hatrace_common::wire::{Bucket, Life, Listener, Tally, table};
 
 /// The agent reads and writes these maps as memory, without a system call an entry.
 const MMAPABLE: u32 = 1 << 10;
 
-/// The records: home places, then those of the overflow. The agent sets the sizes of both before load.
+/// The records at home. The agent sets their number before load.
 #[map]
-pub static RECORDS: Array<Life> = Array::with_max_entries(80, MMAPABLE);
+pub static RECORDS: Array<Life> = Array::with_max_entries(64, MMAPABLE);
 
-/// Whose records are in the overflow: cookies, eight to a bucket of one cache line; 0 is free.
-#[map]
-pub static OVERFLOW: Array<[u64; 8]> = Array::with_max_entries(2, MMAPABLE);
+/// The overflow: the agent puts a level in when the ones before are no longer enough.
+#[btf_map]
+pub static LEVELS: ArrayOfMaps<
+    btf_maps::Array<Bucket, 2, { table::LEVEL_FLAGS as usize }>,
+    { table::LEVELS as usize },
+> = ArrayOfMaps::new();
 
 /// By local port: see `wire::port`.
 #[map]

@@ -15,7 +15,7 @@ use crate::view::out::Words;
 /// Lives the engine keeps at most: what lingers beyond that is counted, not listed.
 const MAX_LIVES: usize = 200_000;
 const RING_BYTES: u32 = 4 << 20;
-/// Slots of the kernel half's table: at least for a small HAProxy, at most 37 MB.
+/// Home places of the kernel half's table to begin with: a megabyte for a small HAProxy, at most 32. It grows.
 const SLOTS: std::ops::RangeInclusive<usize> = (1 << 14)..=(1 << 19);
 
 /// A source, an engine for it, and what views must know of both.
@@ -170,30 +170,28 @@ fn source(target: Target, options: &WatchOptions, words: Words) -> Result<(Box<d
 }
 
 fn load_options(target: &Target, options: &WatchOptions) -> LoadOptions {
+    let (slots, grows) = table(target);
     LoadOptions {
         min: options.min,
         everything: options.all,
         comm: target.comm(),
-        slots: slots(target),
+        slots,
+        grows,
         ring_bytes: RING_BYTES,
     }
 }
 
-/// As many slots as HAProxy may have files, twice over: a table that is half empty has no full buckets. The environment variable is for tests.
-fn slots(target: &Target) -> usize {
-    if let Some(slots) = std::env::var("HATRACE_TABLE_SLOTS")
+/// Places of the table to begin with, and whether it grows: four for each file that HAProxy has open now, so that few lives are out
+/// of their place. The environment variable is for tests.
+fn table(target: &Target) -> (usize, bool) {
+    let fixed = std::env::var("HATRACE_TABLE_SLOTS")
         .ok()
-        .and_then(|text| text.parse().ok())
-    {
-        return slots;
+        .and_then(|text| text.parse().ok());
+    if let Some(slots) = fixed {
+        return (slots, false);
     }
-    let files: u64 = target
-        .processes()
-        .filter_map(crate::target::Proc::file_limit)
-        .sum();
-    usize::try_from(files.saturating_mul(2))
-        .unwrap_or(usize::MAX)
-        .clamp(*SLOTS.start(), *SLOTS.end())
+    let files: usize = target.processes().map(crate::target::Proc::open_files).sum();
+    (files.saturating_mul(4).clamp(*SLOTS.start(), *SLOTS.end()), true)
 }
 
 /// The same command, by root.

@@ -1,13 +1,16 @@
-//! The few bpf() calls that aya 0.14 has no words for: an iterator over one process's files, and how often the kernel refused to run a program.
+//! The few bpf() calls that aya 0.14 has no words for: an array to be mapped, an iterator over one process's files, and how
+//! often the kernel refused to run a program.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_ITER_CREATE: libc::c_int = 33;
 const BPF_TRACE_ITER: u32 = 28;
+const BPF_MAP_TYPE_ARRAY: u32 = 2;
 
 fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<i32> {
     // SAFETY: `attr` is a live structure laid out as the command's part of `union bpf_attr`, and its true size is passed.
@@ -22,6 +25,16 @@ fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<i32> {
 fn own(fd: i32) -> OwnedFd {
     // SAFETY: a descriptor the kernel has just made for us.
     unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// An array map of its own, of `entries` values of `value_size` bytes.
+///
+/// # Errors
+/// As the kernel says.
+pub fn create_array(value_size: usize, entries: u32, flags: u32) -> io::Result<OwnedFd> {
+    let value_size = u32::try_from(value_size).map_err(io::Error::other)?;
+    let mut attr = [BPF_MAP_TYPE_ARRAY, 4, value_size, entries, flags];
+    bpf(BPF_MAP_CREATE, &mut attr).map(own)
 }
 
 /// `union bpf_iter_link_info`, its `task` part.

@@ -9,7 +9,7 @@ use hatrace_core::sock::{BySide, Claim, Side, SockRow};
 use hatrace_core::time::Mono;
 
 use super::decode;
-use super::memory::Table;
+use super::table::Table;
 
 /// What looks at the sockets have said against the table.
 #[derive(Default)]

@@ -4,14 +4,15 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, FEntry, Iter};
 use aya::{Btf, Ebpf, EbpfLoader};
 use hatrace_common::names::{map, program};
 use hatrace_common::wire::Listener;
 
 use super::figures::Figures;
-use super::memory::{Bits, Ports, Size, Table};
+use super::memory::{Bits, Ports};
+use super::table::{Size, Table};
 use super::{bpf, btf, offsets};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hatrace.bpf.o"));
@@ -25,8 +26,10 @@ pub struct LoadOptions {
     pub everything: bool,
     /// HAProxy's process name (`/proc/PID/comm`).
     pub comm: String,
-    /// Home places of the table of lives; rounded up to a power of two.
+    /// Home places of the table of lives, about.
     pub slots: usize,
+    /// Whether the table grows when that isn't enough.
+    pub grows: bool,
     /// Bytes of the ring; a power of two.
     pub ring_bytes: u32,
 }
@@ -164,9 +167,7 @@ fn prepare(options: &LoadOptions) -> Result<Prepared, LoadError> {
     })?;
     let offsets = offsets::resolve(&types).map_err(LoadError::NoField)?;
     let btf = Btf::parse(&bytes, aya::Endianness::default()).map_err(|error| refused("its BTF", &error))?;
-    let size = Size::of(options.slots);
-    let buckets = size.overflow / 8;
-    let (mask, shift) = (size.homes - 1, 32 - buckets.ilog2());
+    let size = Size::of(options.slots, options.grows);
     let min_ns = u64::try_from(options.min.as_nanos()).unwrap_or(u64::MAX);
     let everything = u32::from(options.everything);
     let mut comm = [0u8; 16];
@@ -178,11 +179,10 @@ fn prepare(options: &LoadOptions) -> Result<Prepared, LoadError> {
     let mut loader = EbpfLoader::new();
     loader
         .btf(Some(&btf))
-        .map_max_entries(map::RECORDS, size.records())
-        .map_max_entries(map::OVERFLOW, buckets)
+        .map_max_entries(map::RECORDS, size.homes())
         .map_max_entries(map::RING, options.ring_bytes)
-        .override_global("HOME_MASK", &mask, true)
-        .override_global("OVERFLOW_SHIFT", &shift, true)
+        .override_global("HOME_PAGES", &size.pages, true)
+        .override_global("LEVEL_PAIRS", &size.pairs, true)
         .override_global("MIN_NS", &min_ns, true)
         .override_global("EVERY_LIFE", &everything, true)
         .override_global("COMM_LOW", &low, true)
@@ -282,12 +282,12 @@ impl Loaded {
     fn with_maps(mut ebpf: Ebpf, size: Size, exact_timewaits: bool) -> Result<Self, LoadError> {
         let map_error = |name: &'static str| move |error: aya::maps::MapError| refused(name, &error);
         let io_error = |name: &'static str| move |error: std::io::Error| refused(name, &error);
-        let (records, overflow) = (take(&mut ebpf, map::RECORDS)?, take(&mut ebpf, map::OVERFLOW)?);
+        let records = take(&mut ebpf, map::RECORDS)?;
+        let levels = ArrayOfMaps::try_from(take(&mut ebpf, map::LEVELS)?).map_err(map_error(map::LEVELS))?;
         let (tgids, ports) = (take(&mut ebpf, map::TGIDS)?, take(&mut ebpf, map::PORTS)?);
         let port_bits = take(&mut ebpf, map::PORT_BITS)?;
         let fd = |map, name| fd_of(map).ok_or_else(|| missing(name));
-        let table = Table::new(fd(&records, map::RECORDS)?, fd(&overflow, map::OVERFLOW)?, size)
-            .map_err(io_error(map::RECORDS))?;
+        let table = Table::new(fd(&records, map::RECORDS)?, levels, size).map_err(io_error(map::RECORDS))?;
         let tgids = Bits::new(fd(&tgids, map::TGIDS)?, 1 << 16).map_err(io_error(map::TGIDS))?;
         let ports = Ports::new(fd(&ports, map::PORTS)?, fd(&port_bits, map::PORT_BITS)?)
             .map_err(io_error(map::PORTS))?;
@@ -364,6 +364,7 @@ pub fn probe() -> Probe {
         everything: false,
         comm: "haproxy".to_owned(),
         slots: 64,
+        grows: false,
         ring_bytes: 4096,
     };
     match Loaded::load(&options) {
@@ -397,6 +398,7 @@ pub fn load_empty() -> Result<Ebpf, LoadError> {
         everything: false,
         comm: String::new(),
         slots: 64,
+        grows: false,
         ring_bytes: 4096,
     };
     let Prepared { mut ebpf, btf, .. } = prepare(&options)?;

@@ -1,14 +1,14 @@
-//! Maps as memory: the kernel's table and the ownership arrays, read and written without a system call an entry.
+//! Maps as memory: read and written without a system call an entry.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hatrace_common::wire::{Life, port, table};
+use hatrace_common::wire::port;
 
 /// A mapped array map.
-struct Mapped {
+pub(super) struct Mapped {
     start: NonNull<u8>,
     length: usize,
 }
@@ -17,7 +17,7 @@ struct Mapped {
 unsafe impl Send for Mapped {}
 
 impl Mapped {
-    fn new(map: BorrowedFd<'_>, length: usize) -> io::Result<Self> {
+    pub(super) fn new(map: BorrowedFd<'_>, length: usize) -> io::Result<Self> {
         use rustix::mm::{MapFlags, ProtFlags, mmap};
         let page = rustix::param::page_size();
         let length = length.next_multiple_of(page);
@@ -38,7 +38,7 @@ impl Mapped {
 
     /// # Safety
     /// `index` items of `T` lie within the map, and `T` may be any bytes.
-    unsafe fn item<T>(&self, index: usize) -> NonNull<T> {
+    pub(super) unsafe fn item<T>(&self, index: usize) -> NonNull<T> {
         debug_assert!((index + 1) * size_of::<T>() <= self.length, "beyond the map");
         // SAFETY: by the caller.
         unsafe { self.start.cast::<T>().add(index) }
@@ -67,122 +67,6 @@ pub fn of_maps() -> Option<u64> {
         }
     }
     (!maps.is_empty()).then(|| maps.values().sum())
-}
-
-/// How large the table of lives is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// Home places: a power of two.
-    pub homes: u32,
-    /// Places of the overflow: a power of two, two buckets at least.
-    pub overflow: u32,
-}
-
-impl Size {
-    /// For so many home places, rounded up.
-    #[must_use]
-    pub fn of(homes: usize) -> Self {
-        let homes = u32::try_from(homes).unwrap_or(u32::MAX).clamp(64, 1 << 22);
-        let homes = homes.next_power_of_two();
-        Self {
-            homes,
-            overflow: homes / table::OVERFLOW_PART,
-        }
-    }
-
-    /// Records in all.
-    #[must_use]
-    pub const fn records(self) -> u32 {
-        self.homes + self.overflow
-    }
-}
-
-/// The table of lives.
-pub struct Table {
-    records: Mapped,
-    overflow: Mapped,
-    size: Size,
-}
-
-impl Table {
-    /// Maps the two arrays of the table.
-    ///
-    /// # Errors
-    /// As mmap() says.
-    pub fn new(records: BorrowedFd<'_>, overflow: BorrowedFd<'_>, size: Size) -> io::Result<Self> {
-        Ok(Self {
-            records: Mapped::new(records, size.records() as usize * size_of::<Life>())?,
-            overflow: Mapped::new(overflow, size.overflow as usize * 8)?,
-            size,
-        })
-    }
-
-    fn slots(&self) -> std::ops::Range<usize> {
-        0..self.size.records() as usize
-    }
-
-    /// The word that says whose a record is.
-    fn cookie(&self, slot: usize) -> &AtomicU64 {
-        const _: () = assert!(std::mem::offset_of!(Life, cookie) == 0);
-        // SAFETY: `slot` is one of `slots`; the kernel writes the same word atomically.
-        unsafe { self.records.item::<Life>(slot).cast().as_ref() }
-    }
-
-    fn record(&self, slot: usize) -> Life {
-        // SAFETY: `slot` is one of `slots`; any bytes make a `Life`.
-        unsafe { self.records.item::<Life>(slot).as_ptr().read_volatile() }
-    }
-
-    /// Calls `visit` with each record in use. A record that is being written just now is read again until two
-    /// readings agree; one that doesn't settle is left for the next scan, half a state being worse than none.
-    pub fn scan(&self, mut visit: impl FnMut(&Life)) {
-        for slot in self.slots() {
-            if self.cookie(slot).load(Ordering::Acquire) == 0 {
-                continue;
-            }
-            let mut life = self.record(slot);
-            for _ in 0..4 {
-                let again = self.record(slot);
-                if again == life {
-                    if life.cookie != 0 && life.state != 0 {
-                        visit(&life);
-                    }
-                    break;
-                }
-                life = again;
-            }
-        }
-    }
-
-    /// Gives the places of records back that `ghost` knows to be nobody's, and the records.
-    pub fn forget(&self, ghost: impl Fn(&Life) -> bool) -> Vec<Life> {
-        let mut forgotten = Vec::new();
-        for slot in self.slots() {
-            let record = self.record(slot);
-            if record.cookie == 0 || !ghost(&record) {
-                continue;
-            }
-            // If the place has been taken anew meanwhile, the exchange fails.
-            let mine = self
-                .cookie(slot)
-                .compare_exchange(record.cookie, 0, Ordering::AcqRel, Ordering::Acquire)
-                .is_ok();
-            if mine {
-                self.leave_overflow(slot, record.cookie);
-                forgotten.push(record);
-            }
-        }
-        forgotten
-    }
-
-    fn leave_overflow(&self, slot: usize, cookie: u64) {
-        let Some(place) = slot.checked_sub(self.size.homes as usize) else {
-            return;
-        };
-        // SAFETY: a record beyond the homes has its word in the overflow.
-        let word = unsafe { self.overflow.item::<AtomicU64>(place).as_ref() };
-        let _ = word.compare_exchange(cookie, 0, Ordering::AcqRel, Ordering::Acquire);
-    }
 }
 
 /// A bitmap in an array of words.

@@ -11,6 +11,7 @@ mod memory;
 mod offsets;
 mod ports;
 mod source;
+mod table;
 
 pub use load::{LoadError, LoadOptions, Probe, btf_path, load_empty, probe};
 pub use source::Traced;

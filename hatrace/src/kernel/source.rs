@@ -26,6 +26,9 @@ use crate::target::{Target, tables};
 /// The table is read this often: how late a socket that lingers is noticed.
 const SCAN: Duration = Duration::from_millis(250);
 
+/// After a scan that took a millisecond, this many of silence at least: the table may be large.
+const PATIENCE: u32 = 100;
+
 /// The kernel half at work.
 pub struct Traced {
     loaded: Loaded,
@@ -80,10 +83,7 @@ impl Traced {
             missed: 0,
             adopt: true,
             timewaits: true,
-            cost: Cost {
-                map_bytes: memory::of_maps(),
-                ..Cost::default()
-            },
+            cost: Cost::default(),
         };
         // The first reading makes the processes HAProxy's and tells their listeners; the second adopts, knowing sides.
         this.read_files(Purpose::Look)
@@ -150,7 +150,7 @@ impl Traced {
         let (min, named) = (self.min, &self.named);
         // What was adopted in this very look may have begun to close after the look's own moment.
         let read = clock::now();
-        self.loaded.table.scan(|record| {
+        let used = self.loaded.table.scan(|record| {
             let side = decode::side(record.side);
             steps += u64::from(record.steps);
             if record.flags & wire::flag::ADOPTED == 0 {
@@ -169,6 +169,9 @@ impl Traced {
             out.push((now, Input::Open(life)));
         });
         out.push((now, Input::Scanned));
+        if let Err(error) = self.loaded.table.grow(used) {
+            tracing::warn!("the table of lives can't grow beyond {used}: {error}");
+        }
         self.named.retain(|cookie| closing.contains(cookie));
         self.unnamed = unnamed;
         let mut counts: Counts = self.loaded.figures.read();
@@ -306,7 +309,7 @@ impl Source for Traced {
             // Adoption before the first scan: what is older than hatrace is in the table by then.
             let _ = self.held_by_cookie(now, out);
         }
-        if full || Self::due(self.last_scan, now, SCAN) {
+        if full || Self::due(self.last_scan, now, SCAN.max(self.cost.scan * PATIENCE)) {
             self.scan(now, out);
         }
         if full || sweep_due && (self.timewaits || self.unnamed || self.strangers) {
@@ -327,7 +330,10 @@ impl Source for Traced {
     }
 
     fn cost(&self) -> Cost {
-        self.cost
+        Cost {
+            map_bytes: memory::of_maps(),
+            ..self.cost
+        }
     }
 
     fn survey(&mut self, thorough: bool) -> Result<Survey, String> {

@@ -114,17 +114,10 @@ impl Proc {
         }
     }
 
-    /// How many files it may have open.
+    /// How many files it has open now.
     #[must_use]
-    pub fn file_limit(&self) -> Option<u64> {
-        let limits = Process::new(i32::try_from(self.pid.0).ok()?)
-            .ok()?
-            .limits()
-            .ok()?;
-        match limits.max_open_files.soft_limit {
-            procfs::process::LimitValue::Value(files) => Some(files),
-            procfs::process::LimitValue::Unlimited => None,
-        }
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count)
     }
 
     /// Its environment when it was started (`/proc/PID/environ`).
