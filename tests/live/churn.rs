@@ -236,6 +236,39 @@ fn no_memory_for_options_costs_haproxy_no_connection() {
 }
 
 #[test]
+fn the_table_grows_as_lives_need_it() {
+    if !ready("churn::the_table_grows_as_lives_need_it") {
+        return;
+    }
+    let netns = Netns::new();
+    let server = Server::listen(&netns, "127.0.0.1:9000");
+    let haproxy = Haproxy::start(&netns, TCP);
+    let pid = haproxy.pid().to_string();
+    let tracer = Tracer::start_with(&["--json", "--pid", &pid], &[("HATRACE_TABLE_SLOTS", "64+")]);
+    let small = run(&["report", "--json", "-d", "1", "--pid", &pid]).report();
+    // Each wave is more than what was there could hold, with those before; a scan in between sees that it gets full.
+    let mut pairs = Vec::new();
+    for wave in [20, 60, 240, 960] {
+        pairs.extend(server.pairs(&netns, "127.0.0.1:8000", wave));
+        sleep(Duration::from_millis(700));
+    }
+    pairs.iter_mut().for_each(Pair::server_closes);
+    sleep(Duration::from_millis(2500));
+    tracer.signal(rustix::process::Signal::INT);
+    let report = tracer.finish().last_report();
+    report.nothing_lost();
+    assert!(!report.notices("table-full"), "{}", report.json()["notices"]);
+    let stuck = report.lingering();
+    assert!(
+        stuck.len().abs_diff(2 * pairs.len()) as u64 <= report.missed(),
+        "a front and a back socket each: {}",
+        stuck.len()
+    );
+    reconciles(&report);
+    assert!(small.json()["cost"]["map_bytes"].as_u64().unwrap() > 0);
+}
+
+#[test]
 fn a_full_ring_is_said_counted_and_no_row_is_wrong() {
     if !ready("churn::a_full_ring_is_said_counted_and_no_row_is_wrong") {
         return;

@@ -182,13 +182,15 @@ fn load_options(target: &Target, options: &WatchOptions) -> LoadOptions {
 }
 
 /// Places of the table to begin with, and whether it grows: four for each file that HAProxy has open now, so that few lives are out
-/// of their place. The environment variable is for tests.
+/// of their place. The environment variable is for tests: a fixed number, or one to grow from (`64+`).
 fn table(target: &Target) -> (usize, bool) {
-    let fixed = std::env::var("HATRACE_TABLE_SLOTS")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    if let Some(slots) = fixed {
-        return (slots, false);
+    if let Ok(text) = std::env::var("HATRACE_TABLE_SLOTS") {
+        let (slots, grows) = text
+            .strip_suffix('+')
+            .map_or((text.as_str(), false), |slots| (slots, true));
+        if let Ok(slots) = slots.parse() {
+            return (slots, grows);
+        }
     }
     let files: usize = target.processes().map(crate::target::Proc::open_files).sum();
     (files.saturating_mul(4).clamp(*SLOTS.start(), *SLOTS.end()), true)

@@ -48,7 +48,7 @@ impl Size {
     /// Buckets of a level.
     #[must_use]
     pub const fn buckets(self, level: u32) -> u32 {
-        2 * self.pairs << (2 * level)
+        (2 * self.pairs) << (2 * level)
     }
 }
 

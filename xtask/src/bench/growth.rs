@@ -185,7 +185,7 @@ impl Slope {
              *Computed from these slopes, not measured:* with a million open sockets of HAProxy's the agent would hold {} more and the maps \
              {} more; a scan of the table would take {}, a sweep {}, a survey {}, in which nothing else is done: the survey is what breaks \
              first. The ring holds about 25 000 records meanwhile, so records are lost when more lives than that end abnormally during one \
-             survey; surveys, scans and sweeps space themselves out by what they take. Of a million that *linger* at once, the engine lists \
+             survey; surveys and scans space themselves out by what they take. Of a million that *linger* at once, the engine lists \
              200 000 and counts the others (`evicted`).\n",
             told(self.rss, &|bytes| format!("{:.0} KiB", bytes * 1e3 / 1024.0)),
             told(self.maps, &|bytes| format!("{:.0} KiB", bytes * 1e3 / 1024.0)),

@@ -81,6 +81,11 @@ impl Bench<'_> {
             },
             results,
         );
+        for variant in all.iter().copied().filter(|variant| variant.is_tracer()) {
+            if let Err(error) = self.long_turn(&rig, variant, results) {
+                results.missing(&format!("{}'s own use", variant.name()), &format!("{error:#}"));
+            }
+        }
         let ours = |_| Variant::OURS.to_vec();
         self.traffic(&rig, Traffic::KeepAlive, rounds.div_ceil(2), ours, results);
         let _held = rig.hold(MOST)?;
@@ -128,27 +133,37 @@ impl Bench<'_> {
         results: &mut Results,
     ) -> Result<()> {
         let tracer = Tracer::start(variant, &self.hatrace, &[rig.pid()], &self.folder)?;
-        let before = tracer.cpu_seconds();
         let load = rig.load(traffic, self.effort.seconds)?;
+        results.ended(tracer.stop()?);
+        results.load(traffic, variant, round, load);
+        Ok(())
+    }
+
+    /// What a tracer itself uses: over a longer time, because what it does now and then counts as well.
+    fn long_turn(&self, rig: &Rig, variant: Variant, results: &mut Results) -> Result<()> {
+        eprintln!(
+            "bench: {} under full churn, {} s",
+            variant.name(),
+            self.effort.long
+        );
+        let tracer = Tracer::start(variant, &self.hatrace, &[rig.pid()], &self.folder)?;
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        let before = tracer.cpu_seconds();
+        let load = rig.load(Traffic::Churn, self.effort.long)?;
         let cpu = tracer
             .cpu_seconds()
             .zip(before)
             .map(|(after, before)| after - before);
         let memory = tracer.memory();
-        let ended = tracer.stop()?;
-        results.load(traffic, variant, round, load);
-        if variant.is_tracer() {
-            results.agent(
-                traffic,
-                variant,
-                Agent {
-                    cpu,
-                    requests: load.requests,
-                    memory,
-                    ended,
-                },
-            );
-        }
+        results.ended(tracer.stop()?);
+        results.agent(
+            variant,
+            Agent {
+                cpu,
+                requests: load.requests,
+                memory,
+            },
+        );
         Ok(())
     }
 

@@ -37,6 +37,8 @@ struct Effort {
     seconds: u32,
     rounds: usize,
     peers_every: usize,
+    /// Seconds of a run in which a tracer's own CPU and memory are measured, its beginning apart.
+    long: u32,
     bpf_rounds: usize,
     /// Pairs of runs with HAProxy asked and not.
     asking: usize,
@@ -46,11 +48,12 @@ struct Effort {
 }
 
 const FULL: Effort = Effort {
-    connections: 20_000,
-    turns: 5,
+    connections: 10_000,
+    turns: 10,
     seconds: 3,
     rounds: 12,
     peers_every: 4,
+    long: 15,
     bpf_rounds: 4,
     asking: 3,
     sizes: &[1_000, 10_000, 20_000, 50_000, 100_000],
@@ -62,6 +65,7 @@ const QUICK: Effort = Effort {
     seconds: 2,
     rounds: 2,
     peers_every: 2,
+    long: 4,
     bpf_rounds: 1,
     asking: 1,
     sizes: &[1_000, 10_000],

@@ -18,7 +18,9 @@ pub(super) struct Results {
     pub(super) quick: bool,
     laps: Vec<(Variant, usize, Lap)>,
     loads: Vec<(Traffic, Variant, usize, Load)>,
-    agents: Vec<(Traffic, Variant, Agent)>,
+    agents: Vec<(Variant, Agent)>,
+    /// What every hatrace of this run said at its end.
+    ended: Vec<Ended>,
     bpf: Vec<(Variant, BpfTime)>,
     /// What an echo through HAProxy saw, with HAProxy asked for its sessions and without.
     echoes: Vec<(bool, Echo)>,
@@ -35,7 +37,6 @@ pub(super) struct Agent {
     pub(super) cpu: Option<f64>,
     pub(super) requests: u64,
     pub(super) memory: Option<Memory>,
-    pub(super) ended: Ended,
 }
 
 /// What a process holds, in KiB.
@@ -120,6 +121,7 @@ impl Results {
             laps: Vec::new(),
             loads: Vec::new(),
             agents: Vec::new(),
+            ended: Vec::new(),
             bpf: Vec::new(),
             echoes: Vec::new(),
             points: Vec::new(),
@@ -140,8 +142,12 @@ impl Results {
         self.loads.push((traffic, variant, round, load));
     }
 
-    pub(super) fn agent(&mut self, traffic: Traffic, variant: Variant, agent: Agent) {
-        self.agents.push((traffic, variant, agent));
+    pub(super) fn agent(&mut self, variant: Variant, agent: Agent) {
+        self.agents.push((variant, agent));
+    }
+
+    pub(super) fn ended(&mut self, ended: Ended) {
+        self.ended.push(ended);
     }
 
     pub(super) fn bpf(&mut self, variant: Variant, time: BpfTime) {
@@ -226,15 +232,14 @@ impl Results {
         self.loads.iter().map(|(.., load)| load.errors).sum()
     }
 
-    fn agents(&self, traffic: Traffic, variant: Variant) -> impl Iterator<Item = &Agent> {
+    fn agents(&self, variant: Variant) -> impl Iterator<Item = &Agent> {
         let of = self.agents.iter();
-        of.filter(move |(t, v, _)| *t == traffic && *v == variant)
-            .map(|(.., agent)| agent)
+        of.filter(move |(v, _)| *v == variant).map(|(_, agent)| agent)
     }
 
     /// CPU seconds of the agent per 100 000 connections of churn.
     pub(super) fn agent_cpu(&self, variant: Variant) -> Option<Spread> {
-        let of = self.agents(Traffic::Churn, variant);
+        let of = self.agents(variant);
         Spread::of(
             of.filter_map(|a| Some(a.cpu? * 100_000.0 / a.requests.max(1) as f64))
                 .collect(),
@@ -243,9 +248,7 @@ impl Results {
 
     /// The most of any round of churn.
     pub(super) fn agent_memory(&self, variant: Variant) -> Option<Memory> {
-        let of = self
-            .agents(Traffic::Churn, variant)
-            .filter_map(|agent| agent.memory);
+        let of = self.agents(variant).filter_map(|agent| agent.memory);
         of.reduce(|a, b| Memory {
             rss: a.rss.max(b.rss),
             peak: a.peak.max(b.peak),
@@ -254,8 +257,10 @@ impl Results {
 
     /// Lost records, over everything that hatrace saw here; of how many sockets; and runs that the kernel missed.
     pub(super) fn lost(&self) -> Option<(u64, u64, u64)> {
-        let rounds = self.agents.iter().map(|(.., agent)| &agent.ended);
-        let all = rounds.chain(self.points.iter().map(|point| &point.ended));
+        let all = self
+            .ended
+            .iter()
+            .chain(self.points.iter().map(|point| &point.ended));
         let said = all.filter_map(|ended| Some((ended.lost?, ended.sockets?, ended.missed.unwrap_or(0))));
         said.reduce(|a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2))
     }
@@ -411,14 +416,14 @@ mod tests {
                 rss: 8000,
                 peak: 9000,
             }),
-            ended: Ended {
-                lost: Some(0),
-                sockets: Some(4),
-                missed: Some(1),
-                ..Ended::default()
-            },
         };
-        results.agent(Traffic::Churn, Variant::Traced, agent);
+        results.agent(Variant::Traced, agent);
+        results.ended(Ended {
+            lost: Some(0),
+            sockets: Some(4),
+            missed: Some(1),
+            ..Ended::default()
+        });
         assert!((results.agent_cpu(Variant::Traced).unwrap().median - 0.2).abs() < 1e-9);
         assert_eq!(results.lost(), Some((0, 4, 1)));
         for requests in [10, 30] {
