@@ -244,13 +244,13 @@ fn the_table_grows_as_lives_need_it() {
     let server = Server::listen(&netns, "127.0.0.1:9000");
     let haproxy = Haproxy::start(&netns, TCP);
     let pid = haproxy.pid().to_string();
-    let tracer = Tracer::start_with(&["--json", "--pid", &pid], &[("HATRACE_TABLE_SLOTS", "64+")]);
+    let tracer = Tracer::start_with(&["--json", "--pid", &pid], &[("HATRACE_TABLE_SLOTS", "256+")]);
     let small = run(&["report", "--json", "-d", "1", "--pid", &pid]).report();
-    // Each wave is more than what was there could hold, with those before; a scan in between sees that it gets full.
+    // More in all than what there is at the beginning could hold; a scan after each wave sees how full it gets.
     let mut pairs = Vec::new();
-    for wave in [20, 60, 240, 960] {
+    for wave in [60, 60, 200, 900] {
         pairs.extend(server.pairs(&netns, "127.0.0.1:8000", wave));
-        sleep(Duration::from_millis(700));
+        sleep(Duration::from_secs(2));
     }
     pairs.iter_mut().for_each(Pair::server_closes);
     sleep(Duration::from_millis(2500));

@@ -112,22 +112,21 @@ impl Table {
         Ok(())
     }
 
-    /// Makes one more level where `used` lives need it: when they fill a third of the home places, or of all that there are.
+    /// Makes more levels where `used` lives need them: when they fill a third of the home places, or of all that there are.
     ///
     /// # Errors
     /// As the kernel says: it may have no memory for it.
     pub fn grow(&mut self, used: usize) -> io::Result<()> {
-        let homes = self.size.homes() as usize;
-        let overflow: usize = self.levels.iter().map(|level| level.buckets * PLACES).sum();
-        let room = if self.levels.len() == 1 {
-            homes
-        } else {
-            homes + overflow
-        };
-        if self.size.grows && used * 3 > room && self.levels.len() < table::LEVELS as usize {
+        while self.size.grows && self.levels.len() < table::LEVELS as usize && used * 3 > self.room() {
             self.add_level()?;
         }
         Ok(())
+    }
+
+    /// Places that count: the first level is for those that are in each other's way, not for more.
+    fn room(&self) -> usize {
+        let more = self.levels.iter().skip(1).map(|level| level.buckets * PLACES);
+        self.size.homes() as usize + more.sum::<usize>()
     }
 
     fn record_at(&self, place: Place) -> *mut Life {

@@ -49,12 +49,12 @@ struct Effort {
 
 const FULL: Effort = Effort {
     connections: 10_000,
-    turns: 10,
+    turns: 8,
     seconds: 3,
-    rounds: 12,
+    rounds: 10,
     peers_every: 4,
     long: 15,
-    bpf_rounds: 4,
+    bpf_rounds: 3,
     asking: 3,
     sizes: &[1_000, 10_000, 20_000, 50_000, 100_000],
     leaks: 20_000,
