@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_BTF_LOAD: libc::c_int = 18;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_ITER_CREATE: libc::c_int = 33;
 const BPF_TRACE_ITER: u32 = 28;
@@ -27,13 +28,53 @@ fn own(fd: i32) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// An array map of its own, of `entries` values of `value_size` bytes.
+/// The least BTF that describes an array of structures of `size` bytes: an integer as its key, a structure without members as its value
+/// (`include/uapi/linux/btf.h`).
+fn array_btf(size: u32) -> Vec<u8> {
+    const INT: u32 = 1 << 24;
+    const STRUCT: u32 = 4 << 24;
+    let strings = b"\0u32\0value\0";
+    let types = [1, INT, 4, 32, 5, STRUCT, size];
+    let types: Vec<u8> = types.into_iter().flat_map(u32::to_ne_bytes).collect();
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(0);
+    let mut bytes = 0xeb9f_u16.to_ne_bytes().to_vec();
+    bytes.extend([1, 0]);
+    let header = [24, 0, length(&types), length(&types), length(strings)];
+    bytes.extend(header.into_iter().flat_map(u32::to_ne_bytes));
+    bytes.extend(types);
+    bytes.extend(strings);
+    bytes
+}
+
+fn load_btf(bytes: &[u8]) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct BtfLoad {
+        bytes: u64,
+        log: u64,
+        length: u32,
+        log_length: u32,
+    }
+    let mut attr = BtfLoad {
+        bytes: bytes.as_ptr() as u64,
+        log: 0,
+        length: u32::try_from(bytes.len()).unwrap_or(0),
+        log_length: 0,
+    };
+    bpf(BPF_BTF_LOAD, &mut attr).map(own)
+}
+
+/// An array map of its own, of `entries` structures of `size` bytes. It has BTF because what it is to be put into has been declared with
+/// it: up to 6.2 the kernel takes "no timer in there" and "nobody knows" for different.
 ///
 /// # Errors
 /// As the kernel says.
-pub fn create_array(value_size: usize, entries: u32, flags: u32) -> io::Result<OwnedFd> {
-    let value_size = u32::try_from(value_size).map_err(io::Error::other)?;
-    let mut attr = [BPF_MAP_TYPE_ARRAY, 4, value_size, entries, flags];
+pub fn create_array(size: usize, entries: u32, flags: u32) -> io::Result<OwnedFd> {
+    let size = u32::try_from(size).map_err(io::Error::other)?;
+    let btf = load_btf(&array_btf(size))?;
+    // Type, sizes, entries, flags; inner map, node, name and device: none; BTF and its two types.
+    let mut attr = [0u32; 15];
+    attr[..5].copy_from_slice(&[BPF_MAP_TYPE_ARRAY, 4, size, entries, flags]);
+    attr[12..].copy_from_slice(&[btf.as_raw_fd().cast_unsigned(), 1, 2]);
     bpf(BPF_MAP_CREATE, &mut attr).map(own)
 }
 

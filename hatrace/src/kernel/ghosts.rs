@@ -26,9 +26,16 @@ impl Ghosts {
     /// that have none.
     pub fn settle(&mut self, table: &Table, now: Mono, sweep: &Sweep) -> bool {
         let found: BTreeSet<u64> = sweep.rows.iter().map(|row| row.cookie.0).collect();
-        let (mut known, mut absent) = (BTreeSet::new(), BTreeSet::new());
+        let strange = |row: &&SockRow| row.claim != Claim::None && !row.timewait && row.state.lingers();
+        let mut strangers: BTreeSet<u64> = sweep
+            .rows
+            .iter()
+            .filter(strange)
+            .map(|row| row.cookie.0)
+            .collect();
+        let mut absent = BTreeSet::new();
         table.scan(|record| {
-            known.insert(record.cookie);
+            strangers.remove(&record.cookie);
             let entered = record.closing.max(record.second);
             let covered = sweep.netns.contains(&Netns(record.netns));
             if record.first != 0 && covered && entered < now.ns() && !found.contains(&record.cookie) {
@@ -40,12 +47,7 @@ impl Ghosts {
             self.give_up(table, &ghosts);
         }
         self.absent = absent;
-        let strange = |row: &SockRow| row.claim != Claim::None && !row.timewait && row.state.lingers();
-        let strangers = sweep
-            .rows
-            .iter()
-            .any(|row| strange(row) && !known.contains(&row.cookie.0));
-        strangers || !self.absent.is_empty()
+        !strangers.is_empty() || !self.absent.is_empty()
     }
 
     fn give_up(&mut self, table: &Table, ghosts: &BTreeSet<u64>) {

@@ -49,9 +49,9 @@ struct Effort {
 
 const FULL: Effort = Effort {
     connections: 10_000,
-    turns: 8,
+    turns: 6,
     seconds: 3,
-    rounds: 10,
+    rounds: 8,
     peers_every: 4,
     long: 15,
     bpf_rounds: 3,

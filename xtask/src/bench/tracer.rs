@@ -183,15 +183,18 @@ impl Tracer {
         cpu_ticks(&stat).map(|ticks| ticks as f64 / ticks_per_second())
     }
 
-    /// What it holds now, and has held at most.
+    /// What it holds now, and has held at most; without the pages of BPF maps, which are counted as the maps'.
     pub(crate) fn memory(&self) -> Option<Memory> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.as_ref()?.pid())).ok()?;
+        let process = format!("/proc/{}", self.child.as_ref()?.pid());
+        let status = std::fs::read_to_string(format!("{process}/status")).ok()?;
         let kib = |key: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(key))?;
             line.split_whitespace().next()?.parse().ok()
         };
+        let rss: u64 = kib("VmRSS:")?;
+        let mapped = mapped_maps(&std::fs::read_to_string(format!("{process}/smaps")).ok()?);
         Some(Memory {
-            rss: kib("VmRSS:")?,
+            rss: rss.saturating_sub(mapped),
             peak: kib("VmHWM:")?,
         })
     }
@@ -260,6 +263,24 @@ fn attached(command: &mut Command) -> Result<Guarded> {
     }
 }
 
+/// KiB of BPF maps that are resident, of `/proc/PID/smaps`: a line of the mapping with its name, then its figures.
+fn mapped_maps(smaps: &str) -> u64 {
+    let (mut of_map, mut sum) = (false, 0);
+    for line in smaps.lines() {
+        let first = line.split_whitespace().next().unwrap_or_default();
+        if !first.ends_with(':') {
+            of_map = line.contains("bpf-map");
+        } else if of_map && first == "Rss:" {
+            let kib = line
+                .split_whitespace()
+                .nth(1)
+                .and_then(|kib| kib.parse::<u64>().ok());
+            sum += kib.unwrap_or(0);
+        }
+    }
+    sum
+}
+
 /// utime and stime, its own and its ended children's: the 14th to the 17th field; the name in the second may hold blanks.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
@@ -281,6 +302,14 @@ mod tests {
     fn cpu_time_is_found_behind_any_name() {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 2 3 4 30 12 2 1 20 0 1 0 100";
         assert_eq!(cpu_ticks(stat), Some(45));
+    }
+
+    #[test]
+    fn pages_of_maps_are_told_from_others() {
+        let smaps = "7f00-7f10 rw-s 00000000 00:0e 11 anon_inode:bpf-map\nSize: 64 kB\nRss: 60 kB\nPss: 60 kB\n\
+                     7f20-7f30 r--p 00000000 08:01 12 /usr/sbin/hatrace\nRss: 8 kB\n\
+                     7f40-7f50 rw-s 00000000 00:0e 13 anon_inode:bpf-map\nRss: 4 kB\n";
+        assert_eq!(mapped_maps(smaps), 64);
     }
 
     #[test]
