@@ -117,7 +117,7 @@ pub mod kind {
     pub const LISTEN: u32 = 5;
 }
 
-/// The end of a life that lingered, ended abnormally, was handed to a timewait in FIN_WAIT2, or is wanted because all are.
+/// The end of a life that lingered, was handed to a timewait in FIN_WAIT2, has missed a transition, or is wanted because all are.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LifeEnd {
@@ -310,7 +310,7 @@ const _: () = assert!(size_of::<FileRow>() == 32 + 40 + 8);
 pub mod count {
     /// Lives begun; by side.
     pub const SEEN: usize = 0;
-    /// Lives ended short and ordinary; by side.
+    /// Lives ended short, in order or by a RST; by side.
     pub const COUNTED: usize = 4;
     /// Lives delivered; by side.
     pub const DELIVERED: usize = 8;

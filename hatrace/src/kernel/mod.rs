@@ -10,8 +10,10 @@ mod load;
 mod memory;
 mod offsets;
 mod ports;
+mod refusal;
 mod source;
 mod table;
 
-pub use load::{LoadError, LoadOptions, Probe, btf_path, load_empty, probe};
+pub use load::{LoadOptions, Probe, btf_path, load_empty, probe};
+pub use refusal::LoadError;
 pub use source::Traced;

@@ -184,7 +184,7 @@ impl Slope {
              while they are idle, and {} a connection beside them.\n\n\
              *Computed from these slopes, not measured:* with a million open sockets of HAProxy's the agent would hold {} more and the maps \
              {} more; a scan of the table would take {}, a sweep {}, a survey {}, in which nothing else is done: the survey is what breaks \
-             first. The ring holds about 25 000 records meanwhile, so records are lost when more lives than that end abnormally during one \
+             first. The ring holds about 25 000 records meanwhile, so records are lost when more lives than that linger and end during one \
              survey; surveys and scans space themselves out by what they take. Of a million that *linger* at once, the engine lists \
              200 000 and counts the others (`evicted`).\n",
             told(self.rss, &|bytes| format!("{:.0} KiB", bytes * 1e3 / 1024.0)),
