@@ -63,10 +63,18 @@ const _: () = assert!(size_of::<Life>() == 64);
 pub mod table {
     /// So many low bits of a cookie say where in its run of neighbours a record is; a run fills a page.
     pub const RUN_BITS: u32 = 6;
-    /// Levels of the overflow, each four times as large as the one before: made when they are needed.
-    pub const LEVELS: u32 = 4;
-    /// The most pairs of buckets that the first level may have, so that places of the last can be numbered.
-    pub const MOST_PAIRS: u32 = 1 << 17;
+    /// Levels of the overflow: the first a quarter as large as home, the second as large, each that follows twice as large as the one
+    /// before. Made when they are needed.
+    pub const LEVELS: u32 = 8;
+    /// The most home pages, so that places of the last level can be numbered.
+    pub const MOST_PAGES: u32 = 1 << 16;
+
+    /// Pairs of buckets in a level of a table with so many home pages.
+    #[inline(always)]
+    #[must_use]
+    pub const fn pairs(pages: u32, level: u32) -> u32 {
+        if level == 0 { pages } else { pages << (level + 1) }
+    }
     /// No place.
     pub const NOWHERE: u32 = u32::MAX;
     /// `BPF_F_MMAPABLE | BPF_F_INNER_MAP`: of a level's map. The agent reads it as memory, and levels differ in size.

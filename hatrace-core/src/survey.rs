@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::ids::{Cookie, Netns, Pid};
-use crate::sock::{HeldSock, Quiet, Timer, listening, wildcard};
+use crate::sock::{HeldSock, Timer, listening, wildcard};
 use crate::tcp::TcpState;
 use crate::time::Mono;
 
@@ -38,18 +38,10 @@ pub struct Standing {
     pub unacked: u32,
     /// The timer that runs.
     pub timer: Timer,
-    /// How long ago it last moved.
-    pub quiet: Option<Quiet>,
+    /// For how long no data has moved either way; `None`: the kernel didn't tell.
+    pub idle: Option<Duration>,
     /// Bytes received since it began (`tcpi_bytes_received`), where told.
     pub received: Option<u64>,
-}
-
-impl Standing {
-    /// For how long no data has moved either way.
-    #[must_use]
-    pub fn idle(&self) -> Option<Duration> {
-        self.quiet.map(|quiet| quiet.data_received.min(quiet.data_sent))
-    }
 }
 
 /// A listener's accept queue (`ss` calls them Recv-Q and Send-Q).
@@ -103,9 +95,8 @@ pub struct Neighbour {
 /// Surveys so far: the last one, and what has lasted from one to the next.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Surveys {
+    /// Its sockets are in the order of their cookies.
     pub(crate) last: Option<(Mono, Survey)>,
-    /// Where each socket stands among the last one's.
-    index: BTreeMap<Cookie, usize>,
     /// Descriptors whose connection is gone, since when.
     pub(crate) closed: BTreeMap<Cookie, Mono>,
     /// Listeners with connections waiting to be accepted, since when.
@@ -115,7 +106,10 @@ pub(crate) struct Surveys {
 }
 
 impl Surveys {
-    pub(crate) fn take(&mut self, at: Mono, survey: Survey) {
+    pub(crate) fn take(&mut self, at: Mono, mut survey: Survey) {
+        survey
+            .sockets
+            .sort_unstable_by_key(|standing| standing.held.cookie);
         let (mut closed, mut still) = (BTreeMap::new(), BTreeMap::new());
         for standing in &survey.sockets {
             let cookie = standing.held.cookie;
@@ -131,11 +125,6 @@ impl Surveys {
                 still.insert(cookie, (queues.0, queues.1, since));
             }
         }
-        let cookies = survey.sockets.iter().map(|standing| standing.held.cookie);
-        self.index = cookies
-            .enumerate()
-            .map(|(index, cookie)| (cookie, index))
-            .collect();
         let before = std::mem::take(&mut self.waiting);
         for listener in survey.listeners.iter().filter(|listener| listener.waiting > 0) {
             let key = (listener.netns, listener.local);
@@ -149,7 +138,10 @@ impl Surveys {
     /// A socket as the last survey found it.
     pub(crate) fn standing(&self, cookie: Cookie) -> Option<&Standing> {
         let (_, survey) = self.last.as_ref()?;
-        survey.sockets.get(*self.index.get(&cookie)?)
+        let found = survey
+            .sockets
+            .binary_search_by_key(&cookie, |standing| standing.held.cookie);
+        survey.sockets.get(found.ok()?)
     }
 
     /// The listener that a local address belongs to.

@@ -81,11 +81,14 @@ fn say_full(ctx: &BtfTracePointContext, side: u8, times: u64) {
 #[inline(always)]
 pub fn make(sk: *mut c_void, side: u8, cookie: u64) -> Option<&'static mut Life> {
     let life = claim(cookie)?;
-    life.connecting = 0;
-    life.established = 0;
-    life.closing = 0;
-    life.second = 0;
-    life.orphaned = 0;
+    // SAFETY: live references. Volatile: word by word, where the compiler would call a loop over bytes.
+    unsafe {
+        write_volatile(&raw mut life.connecting, 0);
+        write_volatile(&raw mut life.established, 0);
+        write_volatile(&raw mut life.closing, 0);
+        write_volatile(&raw mut life.second, 0);
+        write_volatile(&raw mut life.orphaned, 0);
+    }
     life.tgid = 0;
     life.netns = netns(sk);
     life.first = 0;

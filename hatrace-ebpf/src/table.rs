@@ -4,7 +4,7 @@
 //! one line, its record, and the record's cookie is its key. Where that is follows from the cookie: cookies are given out in order, so
 //! 64 lives that begin one after the other are neighbours in one page; which page is hashed, so that crowds that began together don't
 //! stand in the way of those that come after as many cookies as there are places. Whose place is taken has its record in the *overflow*:
-//! levels of buckets with eight cookies in one cache line, two buckets to choose from in each level. A level is four times as large as
+//! levels of buckets with eight cookies in one cache line, two buckets to choose from in each level. A level is twice as large as
 //! the one before, and made by the agent when it is needed, because an array can't grow (docs/ARCHITECTURE.md has what all this costs
 //! beside a hash map, and beside a table by pointer).
 //!
@@ -22,10 +22,6 @@ use crate::maps::{LEVELS, RECORDS};
 /// Home places, in pages of 64.
 #[unsafe(no_mangle)]
 static HOME_PAGES: Global<u32> = Global::new(1);
-
-/// Pairs of buckets of the overflow's first level.
-#[unsafe(no_mangle)]
-static LEVEL_PAIRS: Global<u32> = Global::new(1);
 
 /// Of the number of a place: it is in the overflow.
 const DISPLACED: u32 = 1 << 31;
@@ -53,7 +49,7 @@ fn home(cookie: u64) -> u32 {
 /// The first of the two buckets that a cookie may be in; the other is its neighbour.
 #[inline(always)]
 fn bucket_in(level: u32, cookie: u64) -> u32 {
-    let pairs = LEVEL_PAIRS.load() << (2 * level);
+    let pairs = table::pairs(HOME_PAGES.load(), level);
     scaled((cookie as u32).wrapping_mul(0x85EB_CA6B), pairs) << 1
 }
 
@@ -67,39 +63,46 @@ fn claim_word(word: *mut u64, cookie: u64) -> bool {
     }
 }
 
-/// The first of a bucket's places whose word `wanted` likes; none where there is no such level.
+/// The first of a bucket's places whose word `wanted` likes. `None`: there is no such level.
 #[inline(always)]
-fn in_bucket(level: u32, bucket: u32, wanted: impl Fn(*mut u64) -> bool) -> u32 {
-    let Some(found) = LEVELS.get_value_ptr_mut(level, &bucket) else {
-        return table::NOWHERE;
-    };
+fn in_bucket(level: u32, bucket: u32, wanted: impl Fn(*mut u64) -> bool) -> Option<u32> {
+    let found = LEVELS.get_value_ptr_mut(level, &bucket)?;
     // Unrolled by the compiler; the verifier sees constant offsets.
     let mut i = 0;
     while i < 8 {
         // SAFETY: eight words of a map value.
         if wanted(unsafe { found.cast::<u64>().add(i) }) {
-            return DISPLACED | level << LEVEL_SHIFT | bucket << 3 | i as u32;
+            return Some(DISPLACED | level << LEVEL_SHIFT | bucket << 3 | i as u32);
         }
         i += 1;
     }
-    table::NOWHERE
+    Some(table::NOWHERE)
 }
 
-/// The largest level first: it has the most room, and the most lives.
+#[inline(always)]
+fn in_level(level: u32, cookie: u64, wanted: &impl Fn(*mut u64) -> bool) -> u32 {
+    let bucket = bucket_in(level, cookie);
+    match in_bucket(level, bucket, wanted) {
+        None => table::NOWHERE,
+        Some(table::NOWHERE) => in_bucket(level, bucket | 1, wanted).unwrap_or(table::NOWHERE),
+        Some(slot) => slot,
+    }
+}
+
+/// The largest level first: it has the most room, and the most lives. Written out: where the compiler makes a loop of it, Linux 6.1
+/// may refuse the jump back.
 #[inline(always)]
 fn in_levels(cookie: u64, wanted: impl Fn(*mut u64) -> bool) -> u32 {
-    let mut left = table::LEVELS;
-    while left > 0 {
-        left -= 1;
-        let bucket = bucket_in(left, cookie);
-        let mut slot = in_bucket(left, bucket, &wanted);
-        if slot == table::NOWHERE {
-            slot = in_bucket(left, bucket | 1, &wanted);
-        }
-        if slot != table::NOWHERE {
-            return slot;
-        }
+    macro_rules! first_of {
+        ($($level:literal)+) => {
+            $(let slot = in_level($level, cookie, &wanted);
+            if slot != table::NOWHERE {
+                return slot;
+            })+
+        };
     }
+    const _: () = assert!(table::LEVELS == 8);
+    first_of!(7 6 5 4 3 2 1 0);
     table::NOWHERE
 }
 

@@ -244,11 +244,13 @@ fn the_table_grows_as_lives_need_it() {
     let server = Server::listen(&netns, "127.0.0.1:9000");
     let haproxy = Haproxy::start(&netns, TCP);
     let pid = haproxy.pid().to_string();
-    let tracer = Tracer::start_with(&["--json", "--pid", &pid], &[("HATRACE_TABLE_SLOTS", "256+")]);
-    let small = run(&["report", "--json", "-d", "1", "--pid", &pid]).report();
+    let size = [("HATRACE_TABLE_SLOTS", "256+")];
+    let small = Tracer::start_with(&["report", "--json", "-d", "1", "--pid", &pid], &size);
+    let small = small.finish().report();
+    let tracer = Tracer::start_with(&["--json", "--pid", &pid], &size);
     // More in all than what there is at the beginning could hold; a scan after each wave sees how full it gets.
     let mut pairs = Vec::new();
-    for wave in [60, 60, 200, 900] {
+    for wave in [60, 60, 200, 400] {
         pairs.extend(server.pairs(&netns, "127.0.0.1:8000", wave));
         sleep(Duration::from_secs(2));
     }
@@ -265,7 +267,14 @@ fn the_table_grows_as_lives_need_it() {
         stuck.len()
     );
     reconciles(&report);
-    assert!(small.json()["cost"]["map_bytes"].as_u64().unwrap() > 0);
+    // Four levels more: 256 places, 512, 1024 and 2048, eight to a bucket of 576 bytes.
+    let maps = |report: &Report| report.json()["cost"]["map_bytes"].as_u64().unwrap();
+    let (before, after) = (maps(&small), maps(&report));
+    let levels = (256 + 512 + 1024 + 2048) / 8 * 576;
+    assert!(
+        (levels..levels * 2).contains(&(after - before)),
+        "{before} bytes of maps at first, {after} at the end"
+    );
 }
 
 #[test]

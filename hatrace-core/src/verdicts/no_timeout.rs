@@ -75,7 +75,7 @@ fn lingers_for_ever(row: &Lingering, scene: &Scene<'_>) -> Option<Place> {
 /// A connection at rest whose proxy has nothing that would ever end it.
 fn stands_for_ever(standing: &Standing, scene: &Scene<'_>) -> Option<(Place, Duration)> {
     let held = &standing.held;
-    let idle = standing.idle().filter(|idle| *idle >= IDLE)?;
+    let idle = standing.idle.filter(|idle| *idle >= IDLE)?;
     if held.state != TcpState::Established || held.side != Side::Client {
         return None;
     }

@@ -26,7 +26,7 @@ pub fn findings(scene: &Scene<'_>) -> Vec<Finding> {
         let held = &standing.held;
         let mute =
             held.state == TcpState::Established && held.side == Side::Client && standing.received == Some(0);
-        let Some(idle) = standing.idle().filter(|idle| mute && *idle >= ENOUGH) else {
+        let Some(idle) = standing.idle.filter(|idle| mute && *idle >= ENOUGH) else {
             continue;
         };
         if let Some(frontend) = scene

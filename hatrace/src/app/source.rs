@@ -6,7 +6,7 @@ use super::asker::{Asker, Settle};
 use crate::cli::{ModeChoice, Target as Wanted, WatchOptions};
 use crate::clock;
 use crate::error::Problem;
-use crate::kernel::{LoadError, LoadOptions, Traced};
+use crate::kernel::{LoadError, LoadOptions, Size, Traced};
 use crate::polled::Polled;
 use crate::port::{Context, Cost, Mode, Source};
 use crate::target::{Target, haproxy_version};
@@ -15,8 +15,6 @@ use crate::view::out::Words;
 /// Lives the engine keeps at most: what lingers beyond that is counted, not listed.
 const MAX_LIVES: usize = 200_000;
 const RING_BYTES: u32 = 4 << 20;
-/// Home places of the kernel half's table to begin with: a megabyte for a small HAProxy, at most 32. It grows.
-const SLOTS: std::ops::RangeInclusive<usize> = (1 << 14)..=(1 << 19);
 
 /// A source, an engine for it, and what views must know of both.
 pub(super) struct Watch {
@@ -170,30 +168,26 @@ fn source(target: Target, options: &WatchOptions, words: Words) -> Result<(Box<d
 }
 
 fn load_options(target: &Target, options: &WatchOptions) -> LoadOptions {
-    let (slots, grows) = table(target);
     LoadOptions {
         min: options.min,
         everything: options.all,
         comm: target.comm(),
-        slots,
-        grows,
+        size: table(target),
         ring_bytes: RING_BYTES,
     }
 }
 
-/// Places of the table to begin with, and whether it grows: four for each file that HAProxy has open now, so that few lives are out
-/// of their place. The environment variable is for tests: a fixed number, or one to grow from (`64+`).
-fn table(target: &Target) -> (usize, bool) {
+/// The table to begin with. The environment variable is for tests: a fixed number of home places, or one to grow from (`64+`).
+fn table(target: &Target) -> Size {
     if let Ok(text) = std::env::var("HATRACE_TABLE_SLOTS") {
-        let (slots, grows) = text
+        let (homes, grows) = text
             .strip_suffix('+')
-            .map_or((text.as_str(), false), |slots| (slots, true));
-        if let Ok(slots) = slots.parse() {
-            return (slots, grows);
+            .map_or((text.as_str(), false), |homes| (homes, true));
+        if let Ok(homes) = homes.parse() {
+            return Size::of(homes, grows);
         }
     }
-    let files: usize = target.processes().map(crate::target::Proc::open_files).sum();
-    (files.saturating_mul(4).clamp(*SLOTS.start(), *SLOTS.end()), true)
+    Size::for_open(target.processes().map(crate::target::Proc::open_files).sum())
 }
 
 /// The same command, by root.

@@ -1,6 +1,6 @@
 //! Records of the table that are nobody's: their end was missed, or an adoption met it in that very moment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use hatrace_common::wire;
 use hatrace_core::ids::Netns;
@@ -25,9 +25,9 @@ impl Ghosts {
     /// given up, and counted as lost. Says whether another look is wanted: for such records, or for sockets of HAProxy's
     /// that have none.
     pub fn settle(&mut self, table: &Table, now: Mono, sweep: &Sweep) -> bool {
-        let found: BTreeSet<u64> = sweep.rows.iter().map(|row| row.cookie.0).collect();
+        let found: HashSet<u64> = sweep.rows.iter().map(|row| row.cookie.0).collect();
         let strange = |row: &&SockRow| row.claim != Claim::None && !row.timewait && row.state.lingers();
-        let mut strangers: BTreeSet<u64> = sweep
+        let mut strangers: HashSet<u64> = sweep
             .rows
             .iter()
             .filter(strange)

@@ -27,10 +27,8 @@ pub struct LoadOptions {
     pub everything: bool,
     /// HAProxy's process name (`/proc/PID/comm`).
     pub comm: String,
-    /// Home places of the table of lives, about.
-    pub slots: usize,
-    /// Whether the table grows when that isn't enough.
-    pub grows: bool,
+    /// Of the table of lives.
+    pub size: Size,
     /// Bytes of the ring; a power of two.
     pub ring_bytes: u32,
 }
@@ -96,7 +94,7 @@ fn prepare(options: &LoadOptions) -> Result<Prepared, LoadError> {
     })?;
     let offsets = offsets::resolve(&types).map_err(LoadError::NoField)?;
     let btf = Btf::parse(&bytes, aya::Endianness::default()).map_err(|error| refused("its BTF", &error))?;
-    let size = Size::of(options.slots, options.grows);
+    let size = options.size;
     let min_ns = u64::try_from(options.min.as_nanos()).unwrap_or(u64::MAX);
     let everything = u32::from(options.everything);
     let mut comm = [0u8; 16];
@@ -111,7 +109,6 @@ fn prepare(options: &LoadOptions) -> Result<Prepared, LoadError> {
         .map_max_entries(map::RECORDS, size.homes())
         .map_max_entries(map::RING, options.ring_bytes)
         .override_global("HOME_PAGES", &size.pages, true)
-        .override_global("LEVEL_PAIRS", &size.pairs, true)
         .override_global("MIN_NS", &min_ns, true)
         .override_global("EVERY_LIFE", &everything, true)
         .override_global("COMM_LOW", &low, true)
@@ -292,8 +289,7 @@ pub fn probe() -> Probe {
         min: Duration::from_secs(1),
         everything: false,
         comm: "haproxy".to_owned(),
-        slots: 64,
-        grows: false,
+        size: Size::of(64, false),
         ring_bytes: 4096,
     };
     match Loaded::load(&options) {
@@ -326,8 +322,7 @@ pub fn load_empty() -> Result<Ebpf, LoadError> {
         min: Duration::from_secs(1),
         everything: false,
         comm: String::new(),
-        slots: 64,
-        grows: false,
+        size: Size::of(64, false),
         ring_bytes: 4096,
     };
     let Prepared { mut ebpf, btf, .. } = prepare(&options)?;

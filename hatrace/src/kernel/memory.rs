@@ -1,7 +1,7 @@
 //! Maps as memory: read and written without a system call an entry.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +11,8 @@ use hatrace_common::wire::port;
 pub(super) struct Mapped {
     start: NonNull<u8>,
     length: usize,
+    /// The mapping would do; what the map takes is told of open descriptors only.
+    _map: OwnedFd,
 }
 
 // SAFETY: plain shared memory; every access goes through atomics or volatile reads.
@@ -19,6 +21,7 @@ unsafe impl Send for Mapped {}
 impl Mapped {
     pub(super) fn new(map: BorrowedFd<'_>, length: usize) -> io::Result<Self> {
         use rustix::mm::{MapFlags, ProtFlags, mmap};
+        let owned = map.try_clone_to_owned()?;
         let page = rustix::param::page_size();
         let length = length.next_multiple_of(page);
         // SAFETY: a fresh mapping of a map's memory; the kernel refuses lengths beyond it.
@@ -34,7 +37,11 @@ impl Mapped {
             )?
         };
         let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mmap gave a null address"))?;
-        Ok(Self { start, length })
+        Ok(Self {
+            start,
+            length,
+            _map: owned,
+        })
     }
 
     /// # Safety

@@ -17,3 +17,4 @@ mod table;
 pub use load::{LoadOptions, Probe, btf_path, load_empty, probe};
 pub use refusal::LoadError;
 pub use source::Traced;
+pub use table::Size;

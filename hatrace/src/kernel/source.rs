@@ -1,6 +1,6 @@
 //! The traced source: the kernel half's records, its table, and sweeps, as inputs for the engine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use hatrace_common::wire::{self, process};
@@ -187,17 +187,14 @@ impl Traced {
         }
         out.push((now, Input::Counts(Box::new(counts))));
         self.last_scan = Some(now);
-        self.cost.scan = self.cost.scan.max(clock::now().since(now));
+        self.cost.scan = self.cost.scan.max(clock::now().since(read));
     }
 
-    /// A sweep for timewaits and addresses; a full one looks at the fds as well, and adopts.
-    fn sweep(&mut self, now: Mono, fds: bool, out: &mut Vec<Stamped>) {
+    /// A sweep for timewaits and addresses; with what HAProxy's processes have open it tells of all that lingers.
+    fn sweep(&mut self, now: Mono, held: Option<HashMap<Cookie, Held>>, out: &mut Vec<Stamped>) {
+        let fds = held.is_some();
+        let held = held.unwrap_or_default();
         let unreachable = self.namespaces.enter(self.target.namespaces());
-        let held = if fds {
-            self.held_by_cookie(now, out)
-        } else {
-            BTreeMap::new()
-        };
         let looked = self.namespaces.look(now, fds);
         let mut gaps: Vec<Gap> = unreachable.into_iter().chain(looked.gaps()).collect();
         let (mut sweep, mut rows) = (looked.sweep, looked.rows);
@@ -212,7 +209,7 @@ impl Traced {
         for (netns, local, side) in self.told.iter() {
             listeners.add(netns, local, side);
         }
-        let mut taken = BTreeSet::new();
+        let mut taken = HashSet::with_capacity(rows.len());
         for (netns, row) in &rows {
             taken.insert(row.cookie);
             sweep
@@ -238,11 +235,10 @@ impl Traced {
         );
         self.unnamed = false;
         self.last_sweep = Some(now);
-        self.cost.sweep = self.cost.sweep.max(clock::now().since(now));
         out.push((now, Input::Sweep(Box::new(sweep))));
     }
 
-    fn held_by_cookie(&mut self, now: Mono, out: &mut Vec<Stamped>) -> BTreeMap<Cookie, Held> {
+    fn held_by_cookie(&mut self, now: Mono, out: &mut Vec<Stamped>) -> HashMap<Cookie, Held> {
         let purpose = if self.adopt { Purpose::Adopt } else { Purpose::Look };
         self.adopt = false;
         match self.read_files(purpose) {
@@ -258,7 +254,7 @@ impl Traced {
                         why: format!("reading HAProxy's files: {error}"),
                     }),
                 ));
-                BTreeMap::new()
+                HashMap::new()
             }
         }
     }
@@ -306,15 +302,17 @@ impl Source for Traced {
         let full = depth == Depth::Full || self.last_sweep.is_none();
         self.drain(now, out);
         let sweep_due = Self::due(self.last_sweep, now, self.sweep_interval);
-        if full && self.last_sweep.is_none() {
-            // Adoption before the first scan: what is older than hatrace is in the table by then.
-            let _ = self.held_by_cookie(now, out);
-        }
+        // Adoption before the first scan: what is older than hatrace is in the table by then.
+        let adopted = (self.last_sweep.is_none()).then(|| self.held_by_cookie(now, out));
         if full || Self::due(self.last_scan, now, SCAN.max(self.cost.scan * PATIENCE)) {
             self.scan(now, out);
         }
         if full || sweep_due && (self.timewaits || self.unnamed || self.strangers) {
-            self.sweep(now, full || self.unnamed || self.strangers, out);
+            let began = clock::now();
+            let fds = full || self.unnamed || self.strangers;
+            let held = adopted.or_else(|| fds.then(|| self.held_by_cookie(now, out)));
+            self.sweep(now, held, out);
+            self.cost.sweep = self.cost.sweep.max(clock::now().since(began));
         }
         if sweep_due {
             for change in self.target.refresh() {

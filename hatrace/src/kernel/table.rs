@@ -15,28 +15,37 @@ const PAGE: u32 = 1 << table::RUN_BITS;
 /// Places in a bucket of the overflow.
 const PLACES: usize = 8;
 
+/// So many more lives may begin and stay between one scan and the next: half a second of a crowd that comes back all at once.
+const BURST: usize = 8192;
+
 /// How large the table of lives is at the beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
     /// Home places, in pages of 64.
     pub pages: u32,
-    /// Pairs of buckets of the overflow's first level.
-    pub pairs: u32,
-    /// Whether more levels may be made.
+    /// Whether more levels may be made than the first.
     pub grows: bool,
 }
 
 impl Size {
-    /// For so many home places, rounded up; the first level has half as many, and at least a quarter of a page.
+    /// For so many home places, rounded up.
     #[must_use]
     pub fn of(homes: usize, grows: bool) -> Self {
-        let homes = u32::try_from(homes).unwrap_or(u32::MAX).clamp(PAGE, 1 << 22);
-        let pages = homes.div_ceil(PAGE);
+        let homes = u32::try_from(homes).unwrap_or(u32::MAX).max(PAGE);
         Self {
-            pages,
-            pairs: (pages * 2).clamp(2, table::MOST_PAIRS) / if grows { 1 } else { 2 },
+            pages: homes.div_ceil(PAGE).min(table::MOST_PAGES),
             grows,
         }
+    }
+
+    /// Room for what HAProxy has open: its sockets fill half of the home places, and a crowd that comes finds room besides.
+    #[must_use]
+    pub fn for_open(files: usize) -> Self {
+        const MOST: usize = 1 << 19;
+        Self::of(
+            (2 * BURST).saturating_add(files.saturating_mul(2)).min(MOST),
+            true,
+        )
     }
 
     /// Records at home.
@@ -48,7 +57,7 @@ impl Size {
     /// Buckets of a level.
     #[must_use]
     pub const fn buckets(self, level: u32) -> u32 {
-        (2 * self.pairs) << (2 * level)
+        2 * table::pairs(self.pages, level)
     }
 }
 
@@ -56,8 +65,6 @@ impl Size {
 pub type Levels = ArrayOfMaps<MapData, MapData>;
 
 struct Level {
-    /// Keeps the map, for as long as the kernel half may look into it.
-    _map: MapData,
     memory: Mapped,
     buckets: usize,
 }
@@ -105,19 +112,19 @@ impl Table {
         let map = MapData::from_fd(map).map_err(io::Error::other)?;
         self.outer.set(level, &map, 0).map_err(io::Error::other)?;
         self.levels.push(Level {
-            _map: map,
             memory,
             buckets: buckets as usize,
         });
         Ok(())
     }
 
-    /// Makes more levels where `used` lives need them: when they fill a third of the home places, or of all that there are.
+    /// Makes more levels where `used` lives, and those that may come before the next scan, would fill three fifths of the places that count.
     ///
     /// # Errors
     /// As the kernel says: it may have no memory for it.
     pub fn grow(&mut self, used: usize) -> io::Result<()> {
-        while self.size.grows && self.levels.len() < table::LEVELS as usize && used * 3 > self.room() {
+        let soon = used + BURST.min(self.size.homes() as usize / 2);
+        while self.size.grows && self.levels.len() < table::LEVELS as usize && soon * 5 > self.room() * 3 {
             self.add_level()?;
         }
         Ok(())
@@ -231,13 +238,26 @@ mod tests {
 
     #[test]
     fn sizes_are_whole_pages_and_pairs() {
-        let small = Size::of(64, false);
+        let small = Size::of(1, false);
         assert_eq!((small.homes(), small.buckets(0)), (64, 2));
-        let common = Size::of(16_000, true);
-        assert_eq!((common.homes(), common.buckets(0)), (16_000, 1000));
-        assert_eq!(common.buckets(3), 64_000);
+        let common = Size::for_open(0);
+        assert_eq!(common.homes(), 16_384);
+        let places = |level| common.buckets(level) as usize * PLACES;
+        assert_eq!([0, 1, 2, 3].map(places), [4_096, 16_384, 32_768, 65_536]);
         let vast = Size::of(usize::MAX, true);
         // The last place of the last level has a number of its own: 28 bits for bucket and place.
-        assert!(u64::from(vast.buckets(3)) * 8 <= 1 << 28, "{vast:?}");
+        assert!(
+            u64::from(vast.buckets(table::LEVELS - 1)) * 8 <= 1 << 28,
+            "{vast:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_open_takes_no_more_memory_than_is_promised() {
+        let bytes = |files| {
+            let size = Size::for_open(files);
+            size.homes() as usize * size_of::<Life>() + size.buckets(0) as usize * size_of::<Bucket>()
+        };
+        assert!(bytes(100_000) - bytes(0) <= 200 * 100_000);
     }
 }

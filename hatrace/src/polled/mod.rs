@@ -151,9 +151,12 @@ impl Source for Polled {
                 places.entry(inode).or_default().push((*pid, table, Fd(fd)));
             }
         }
-        let rows = self
-            .namespaces
-            .every_state()
+        let mut rows = Vec::new();
+        let wanted = |row: &DiagRow| {
+            row.state == TcpState::Listen || row.inode.is_some_and(|inode| places.contains_key(&inode))
+        };
+        self.namespaces
+            .every_state(|netns, row| rows.extend(wanted(&row).then_some((netns, row))))
             .map_err(|error| format!("sock_diag: {error}"))?;
         let listeners = self.listeners(&rows);
         let mut held = Vec::new();

@@ -10,6 +10,7 @@ use hatrace_core::ids::Cookie;
 use hatrace_core::sock::{Endpoints, Quiet, Timer};
 use hatrace_core::tcp::{StateSet, TcpState};
 
+const TCPDIAG_GETSOCK: u16 = 18;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
@@ -67,19 +68,37 @@ pub enum More {
     Refused(i32),
 }
 
-/// A request for all TCP sockets of a family in any of `states`.
+/// A request for all TCP sockets in any of `states`, of both families: the older form (`struct inet_diag_req`), which walks the
+/// kernel's tables once. The newer one asks by family, and walks them twice.
 #[must_use]
-pub fn request(family: u8, states: StateSet) -> [u8; 72] {
+pub fn request(states: StateSet) -> [u8; 76] {
+    let mut bytes = [0u8; 76];
+    head(&mut bytes, TCPDIAG_GETSOCK);
+    bytes[HEADER + 3] = 1 << (INET_DIAG_INFO - 1);
+    bytes[60..68].copy_from_slice(&NO_COOKIE);
+    bytes[68..72].copy_from_slice(&states.bits().to_ne_bytes());
+    bytes
+}
+
+/// The same for a family alone, in the newer form (`struct inet_diag_req_v2`).
+#[must_use]
+pub fn request_of(family: u8, states: StateSet) -> [u8; 72] {
     let mut bytes = [0u8; 72];
-    bytes[0..4].copy_from_slice(&72u32.to_ne_bytes());
-    bytes[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    bytes[6..8].copy_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+    head(&mut bytes, SOCK_DIAG_BY_FAMILY);
     bytes[HEADER] = family;
     bytes[HEADER + 1] = IPPROTO_TCP;
     bytes[HEADER + 2] = 1 << (INET_DIAG_INFO - 1);
     bytes[HEADER + 4..HEADER + 8].copy_from_slice(&states.bits().to_ne_bytes());
     bytes[64..72].copy_from_slice(&NO_COOKIE);
     bytes
+}
+
+/// `struct nlmsghdr` of a dump's request.
+fn head<const N: usize>(bytes: &mut [u8; N], kind: u16) {
+    let length = u32::try_from(N).unwrap_or(0);
+    bytes[0..4].copy_from_slice(&length.to_ne_bytes());
+    bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+    bytes[6..8].copy_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
 }
 
 fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
@@ -112,7 +131,7 @@ pub fn answers(mut bytes: &[u8], rows: &mut Vec<DiagRow>, malformed: &mut u64) -
                 let code = bytes_at(body, 0).map_or(0, i32::from_ne_bytes);
                 return More::Refused(code.saturating_neg());
             }
-            SOCK_DIAG_BY_FAMILY => match socket(body) {
+            TCPDIAG_GETSOCK | SOCK_DIAG_BY_FAMILY => match socket(body) {
                 Some(row) => rows.push(row),
                 None => *malformed += 1,
             },

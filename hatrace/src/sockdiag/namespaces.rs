@@ -102,20 +102,19 @@ impl Namespaces {
         Ok(found)
     }
 
-    /// Every TCP socket of each namespace, listeners too; no TIME_WAITs.
+    /// Calls `each` with every TCP socket of each namespace, listeners too; no TIME_WAITs.
     ///
     /// # Errors
     /// The first namespace that couldn't be listed.
-    pub fn every_state(&mut self) -> io::Result<Vec<(Netns, DiagRow)>> {
+    pub fn every_state(&mut self, mut each: impl FnMut(Netns, DiagRow)) -> io::Result<()> {
         let all = TcpState::ALL
             .into_iter()
             .filter(|state| *state != TcpState::TimeWait)
             .collect();
-        let mut found = Vec::new();
         for (netns, socket) in &mut self.sockets {
-            found.extend(socket.dump(all)?.into_iter().map(|row| (*netns, row)));
+            socket.each(all, |row| each(*netns, row))?;
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Looks into each for what lingers, and for listeners, in a sweep that began at `now`; `fds`: as it is to say of itself.

@@ -13,7 +13,7 @@ use hatrace_core::input::Limits;
 use hatrace_core::survey::Space;
 use hatrace_core::tcp::{StateSet, TcpState};
 
-use super::message::{DiagRow, More, answers, request};
+use super::message::{DiagRow, More, answers, request, request_of};
 use crate::netns::{netns_of, within};
 
 /// Datagrams of a dump are at most this long.
@@ -29,6 +29,8 @@ pub struct NetnsSocket {
     /// A process whose `/proc/PID/net` shows this namespace.
     process: Pid,
     foreign: Option<PathBuf>,
+    /// The kernel answers by family only.
+    by_family: bool,
 }
 
 fn netlink() -> io::Result<OwnedFd> {
@@ -69,6 +71,7 @@ impl NetnsSocket {
             buffer: vec![0; BUFFER],
             process,
             foreign,
+            by_family: false,
         })
     }
 
@@ -90,55 +93,63 @@ impl NetnsSocket {
     pub fn dump(&mut self, states: StateSet) -> io::Result<Vec<DiagRow>> {
         const TRIES: usize = 3;
         let mut rows = Vec::new();
-        for family in [libc::AF_INET, libc::AF_INET6] {
-            let family = u8::try_from(family).unwrap_or(0);
-            let before = rows.len();
-            for attempt in 1..=TRIES {
-                rows.truncate(before);
-                let interrupted = self.dump_family(family, states, &mut rows, |_| {})?;
-                if !interrupted || attempt == TRIES {
-                    break;
-                }
+        for _ in 0..TRIES {
+            rows.clear();
+            if !self.each(states, |row| rows.push(row))? {
+                break;
             }
         }
         Ok(rows)
     }
 
-    /// TIME_WAITs by HAProxy's own address and the other one's. There may be tens of thousands: they are counted as they come, and
-    /// an interrupted dump is not taken again.
+    /// TIME_WAITs by HAProxy's own address and the other one's.
     ///
     /// # Errors
     /// As [`NetnsSocket::dump`].
     pub fn count_timewaits(&mut self) -> io::Result<BTreeMap<(IpAddr, SocketAddr), u64>> {
         let mut counts: BTreeMap<(IpAddr, SocketAddr), u64> = BTreeMap::new();
-        let states = StateSet::EMPTY.with(TcpState::TimeWait);
-        for family in [libc::AF_INET, libc::AF_INET6] {
-            let family = u8::try_from(family).unwrap_or(0);
-            self.dump_family(family, states, &mut Vec::new(), |rows| {
-                for row in rows.drain(..) {
-                    let key = (row.endpoints.local.ip(), row.endpoints.peer);
-                    *counts.entry(key).or_default() += 1;
-                }
-            })?;
-        }
+        self.each(StateSet::EMPTY.with(TcpState::TimeWait), |row| {
+            let key = (row.endpoints.local.ip(), row.endpoints.peer);
+            *counts.entry(key).or_default() += 1;
+        })?;
         Ok(counts)
     }
 
-    /// `each`: called with what has come so far after each datagram.
-    fn dump_family(
-        &mut self,
-        family: u8,
-        states: StateSet,
-        rows: &mut Vec<DiagRow>,
-        mut each: impl FnMut(&mut Vec<DiagRow>),
-    ) -> io::Result<bool> {
-        let request = request(family, states);
+    /// The same one by one, for who needn't keep them all. Says whether the kernel's tables changed so much meanwhile that some may be
+    /// missing, or told twice.
+    ///
+    /// # Errors
+    /// As [`NetnsSocket::dump`].
+    pub fn each(&mut self, states: StateSet, mut each: impl FnMut(DiagRow)) -> io::Result<bool> {
+        if !self.by_family {
+            match self.ask(&request(states), &mut each) {
+                // A kernel that has done away with the older form says so at once.
+                Err(error)
+                    if matches!(
+                        error.raw_os_error(),
+                        Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOENT)
+                    ) =>
+                {
+                    self.by_family = true;
+                }
+                answered => return answered,
+            }
+        }
+        let mut interrupted = false;
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let family = u8::try_from(family).unwrap_or(0);
+            interrupted |= self.ask(&request_of(family, states), &mut each)?;
+        }
+        Ok(interrupted)
+    }
+
+    fn ask(&mut self, request: &[u8], each: &mut impl FnMut(DiagRow)) -> io::Result<bool> {
         // SAFETY: a live buffer and its length.
         let sent = unsafe { libc::send(self.socket.as_raw_fd(), request.as_ptr().cast(), request.len(), 0) };
         if sent < 0 {
             return Err(io::Error::last_os_error());
         }
-        let mut malformed = 0;
+        let (mut rows, mut malformed) = (Vec::new(), 0);
         for _ in 0..DATAGRAMS {
             // SAFETY: a live buffer and its length.
             let length = unsafe {
@@ -156,8 +167,8 @@ impl NetnsSocket {
                 }
                 return Err(error);
             };
-            let more = answers(&self.buffer[..length], rows, &mut malformed);
-            each(rows);
+            let more = answers(&self.buffer[..length], &mut rows, &mut malformed);
+            rows.drain(..).for_each(&mut *each);
             match more {
                 More::Yes if length > 0 => {}
                 More::Yes => return Err(io::Error::other("sock_diag ended early")),
@@ -275,5 +286,38 @@ mod tests {
             "{local} is missing"
         );
         assert!(socket.limits().fin_timeout.is_some());
+    }
+
+    #[test]
+    fn both_forms_of_the_request_tell_the_same() {
+        let four = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let six = std::net::TcpListener::bind("[::1]:0").expect("an IPv6 listener");
+        let ends = [four.local_addr(), six.local_addr()].map(|local| local.expect("its address"));
+        let _open = ends.map(|local| std::net::TcpStream::connect(local).expect("a connection"));
+        let mut socket = NetnsSocket::of_process(Pid(std::process::id())).expect("a netlink socket");
+        let states = StateSet::EMPTY.with(TcpState::Listen).with(TcpState::Established);
+        // Other tests come and go meanwhile: only what is ours is compared.
+        let mut told = |by_family| {
+            socket.by_family = by_family;
+            let mut rows = socket.dump(states).expect("a dump");
+            assert_eq!(
+                socket.by_family, by_family,
+                "the kernel has refused the older form"
+            );
+            rows.retain(|row| ends.contains(&row.endpoints.local) || ends.contains(&row.endpoints.peer));
+            let mut rows: Vec<_> = rows
+                .into_iter()
+                .map(|row| (row.cookie, row.state, row.endpoints, row.inode, row.received))
+                .collect();
+            rows.sort_by_key(|row| row.0);
+            rows
+        };
+        let (whole, apart) = (told(false), told(true));
+        assert_eq!(
+            whole.len(),
+            6,
+            "a listener and two ends in each family: {whole:?}"
+        );
+        assert_eq!(whole, apart);
     }
 }

@@ -23,79 +23,99 @@ impl Namespaces {
     /// A namespace that couldn't be listed.
     pub fn survey(&mut self, held: &[HeldSock]) -> Result<(Survey, Vec<Opposite>), String> {
         let failed = |error: std::io::Error| format!("sock_diag: {error}");
-        let rows = self.every_state().map_err(failed)?;
+        let mut table = Table::of(held);
+        self.every_state(|netns, row| table.take(netns, &row))
+            .map_err(failed)?;
         let timewaits = self.timewaits().map_err(failed)?;
-        Ok(put_together(held, &rows, timewaits, self.spaces()))
+        Ok(table.complete(timewaits, self.spaces()))
     }
 }
 
-fn put_together(
-    held: &[HeldSock],
-    rows: &[(Netns, DiagRow)],
-    timewaits: Vec<Waiting>,
-    spaces: Vec<(Netns, Space)>,
-) -> (Survey, Vec<Opposite>) {
-    let by_cookie: HashMap<Cookie, &DiagRow> = rows.iter().map(|(_, row)| (row.cookie, row)).collect();
-    let mut found = Survey {
-        spaces,
-        ..Survey::default()
-    };
-    let mut seen = BTreeSet::new();
-    for held in held {
-        // A worker inherits its listeners from its master: one socket, several descriptors.
-        if !seen.insert(held.cookie) {
-            continue;
+/// What HAProxy holds, to be filled in by what the kernel lists: rows are looked at one by one and not kept, there may be a million.
+struct Table {
+    sockets: HashMap<Cookie, Standing>,
+    listeners: HashMap<Cookie, (HeldSock, Option<Listener>)>,
+    /// Closing sockets by their ends as the other side's row would have them.
+    closing: HashMap<(Netns, Endpoints), Cookie>,
+    opposites: BTreeSet<Opposite>,
+}
+
+impl Table {
+    /// A worker inherits its listeners from its master: one socket, several descriptors.
+    fn of(held: &[HeldSock]) -> Self {
+        let listens = |held: &&HeldSock| held.state == TcpState::Listen;
+        let mut this = Self {
+            sockets: HashMap::with_capacity(held.len()),
+            listeners: held
+                .iter()
+                .filter(listens)
+                .map(|held| (held.cookie, (*held, None)))
+                .collect(),
+            closing: HashMap::new(),
+            opposites: BTreeSet::new(),
+        };
+        for held in held.iter().filter(|held| !listens(held)) {
+            this.sockets.entry(held.cookie).or_insert(Standing {
+                held: *held,
+                unread: 0,
+                unacked: 0,
+                timer: Timer::None,
+                idle: None,
+                received: None,
+            });
+            if held.state.closing() {
+                let mirrored = Endpoints {
+                    local: held.endpoints.peer,
+                    peer: held.endpoints.local,
+                };
+                this.closing.insert((held.netns, mirrored), held.cookie);
+            }
         }
-        let row = by_cookie.get(&held.cookie);
-        if held.state == TcpState::Listen {
-            found.listeners.extend(row.map(|row| Listener {
+        this
+    }
+
+    fn take(&mut self, netns: Netns, row: &DiagRow) {
+        if let Some(standing) = self.sockets.get_mut(&row.cookie) {
+            standing.unread = row.unread;
+            standing.unacked = row.unacked;
+            standing.timer = row.timer;
+            standing.idle = row.quiet.map(|quiet| quiet.data_received.min(quiet.data_sent));
+            standing.received = row.received;
+        } else if let Some((held, listener)) = self.listeners.get_mut(&row.cookie) {
+            *listener = Some(Listener {
                 netns: held.netns,
                 local: held.endpoints.local,
                 waiting: row.unread,
                 backlog: row.unacked,
-            }));
-        } else {
-            found.sockets.push(Standing {
-                held: *held,
-                unread: row.map_or(0, |row| row.unread),
-                unacked: row.map_or(0, |row| row.unacked),
-                timer: row.map_or(Timer::None, |row| row.timer),
-                quiet: row.and_then(|row| row.quiet),
-                received: row.and_then(|row| row.received),
             });
+        } else if !self.closing.is_empty()
+            && let Some(inode) = row.inode
+            && let Some(cookie) = self.closing.get(&(netns, row.endpoints))
+        {
+            self.opposites.insert((*cookie, inode));
         }
     }
-    found.timewaits = to_servers(timewaits);
-    let opposite = opposites(&found.sockets, rows);
-    (found, opposite)
+
+    fn complete(self, timewaits: Vec<Waiting>, spaces: Vec<(Netns, Space)>) -> (Survey, Vec<Opposite>) {
+        let mut listeners: Vec<Listener> = self
+            .listeners
+            .into_values()
+            .filter_map(|(_, listener)| listener)
+            .collect();
+        listeners.sort_by_key(|listener| (listener.netns, listener.local));
+        let survey = Survey {
+            sockets: self.sockets.into_values().collect(),
+            listeners,
+            timewaits: to_servers(timewaits),
+            spaces,
+            ..Survey::default()
+        };
+        (survey, self.opposites.into_iter().collect())
+    }
 }
 
 /// Those with a crowd. Where HAProxy accepted, the other one's port is a client's, another one each time.
 fn to_servers(mut timewaits: Vec<Waiting>) -> Vec<Waiting> {
     timewaits.retain(|waiting| waiting.count >= CROWD);
     timewaits
-}
-
-/// Closing sockets whose other end is in the same namespace, held by somebody else.
-fn opposites(sockets: &[Standing], rows: &[(Netns, DiagRow)]) -> Vec<Opposite> {
-    let closing: HashMap<(Netns, Endpoints), Cookie> = sockets
-        .iter()
-        .filter(|standing| standing.held.state.closing())
-        .map(|standing| {
-            let ends = standing.held.endpoints;
-            let mirrored = Endpoints {
-                local: ends.peer,
-                peer: ends.local,
-            };
-            ((standing.held.netns, mirrored), standing.held.cookie)
-        })
-        .collect();
-    if closing.is_empty() {
-        return Vec::new();
-    }
-    let own: BTreeSet<Cookie> = sockets.iter().map(|standing| standing.held.cookie).collect();
-    rows.iter()
-        .filter(|(_, row)| !own.contains(&row.cookie))
-        .filter_map(|(netns, row)| Some((*closing.get(&(*netns, row.endpoints))?, row.inode?)))
-        .collect()
 }

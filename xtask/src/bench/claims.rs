@@ -3,6 +3,7 @@
 use super::growth::Slope;
 use super::results::Results;
 use super::rig::Traffic;
+use super::spread::Spread;
 use super::tracer::Variant;
 
 /// How far the tight loop's control may be from bare, ns: half of what is to be decided.
@@ -63,15 +64,15 @@ fn rate(results: &Results, traffic: Traffic) -> Claim {
         measured: ratio.map(|r| {
             format!(
                 "{:.3} ({:.3} to {:.3}, {} rounds)",
-                r.median, r.min, r.max, r.count
+                r.median, r.low, r.high, r.count
             )
         }),
-        met: ratio.filter(|_| quiet).map(|r| r.median >= 0.96),
+        met: ratio.filter(|_| quiet).and_then(|r| r.is_at_least(0.96)),
         control: control.map_or("not run".to_owned(), |c| {
             let doubt = if quiet { "" } else { ": too noisy to decide" };
             format!(
                 "control ÷ bare {:.3} ({:.3} to {:.3}){doubt}",
-                c.median, c.min, c.max
+                c.median, c.low, c.high
             )
         }),
     }
@@ -121,22 +122,17 @@ fn beside(results: &Results, other: Variant, budget: &'static str, least: f64) -
 
 fn tight_loop(results: &Results) -> Claim {
     let over = results.laps_over(Variant::Traced, Variant::Empty);
-    let by_turn = results.laps_over_by_turn(Variant::Traced, Variant::Empty);
     let noise = results.laps_over(Variant::Control, Variant::Bare);
-    let quiet = noise.is_some_and(|ns| ns.abs() <= LOOP_TOLERANCE);
+    let quiet = noise.is_some_and(|ns| ns.median.abs() <= LOOP_TOLERANCE);
+    let told = |ns: Spread| format!("{:+.0} ns ({:+.0} to {:+.0}", ns.median, ns.low, ns.high);
     Claim {
         what: "tight loop, a connection (two traced sockets): traced − empty programs".to_owned(),
         budget: "≤ 800 ns",
-        measured: over.zip(by_turn).map(|(ns, t)| {
-            format!(
-                "{ns:+.0} ns (by turn {:+.0}, {:+.0} to {:+.0})",
-                t.median, t.min, t.max
-            )
-        }),
-        met: over.filter(|_| quiet).map(|ns| ns <= 800.0),
+        measured: over.map(|ns| format!("{}, {} turns)", told(ns), ns.count)),
+        met: over.filter(|_| quiet).and_then(|ns| ns.is_at_most(800.0)),
         control: noise.map_or("not run".to_owned(), |ns| {
             let doubt = if quiet { "" } else { ": too noisy to decide" };
-            format!("control − bare {ns:+.0} ns{doubt}")
+            format!("control − bare {}){doubt}", told(ns))
         }),
     }
 }
@@ -210,7 +206,7 @@ fn growth(results: &Results) -> Vec<Claim> {
             300.0,
         ),
         claim(
-            "kernel memory of the maps for each socket that may be open",
+            "kernel memory of the maps for each more socket that is open",
             "≤ 200 B",
             slope.maps,
             "B",

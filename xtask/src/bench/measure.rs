@@ -15,6 +15,9 @@ use super::tracer::{Tracer, Variant};
 /// Apart from HAProxy's, and below the ports that connections take.
 const LOOP_PORT: u16 = 18_090;
 
+/// Seconds of a round in which rates are compared.
+const ROUND: u32 = 1;
+
 /// Where and how hard to measure.
 pub(super) struct Bench<'a> {
     pub(super) hatrace: PathBuf,
@@ -102,9 +105,8 @@ impl Bench<'_> {
         results: &mut Results,
     ) {
         eprintln!(
-            "bench: HAProxy, {}: {rounds} rounds, {} s each",
-            traffic.name(),
-            self.effort.seconds
+            "bench: HAProxy, {}: {rounds} rounds, {ROUND} s each",
+            traffic.name()
         );
         let mut out = Vec::new();
         for round in 0..rounds {
@@ -133,7 +135,7 @@ impl Bench<'_> {
         results: &mut Results,
     ) -> Result<()> {
         let tracer = Tracer::start(variant, &self.hatrace, &[rig.pid()], &self.folder)?;
-        let load = rig.load(traffic, self.effort.seconds)?;
+        let load = rig.load(traffic, ROUND)?;
         results.ended(tracer.stop()?);
         results.load(traffic, variant, round, load);
         Ok(())

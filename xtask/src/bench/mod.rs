@@ -12,11 +12,13 @@ mod growth;
 pub(crate) mod hold;
 mod host;
 mod inside;
+mod json;
 mod measure;
 mod netns;
 mod page;
 mod results;
 mod rig;
+mod spread;
 mod table;
 mod tracer;
 
@@ -33,10 +35,12 @@ struct Effort {
     /// Connections per lap of the tight loop, and how often each variant has its turn.
     connections: u32,
     turns: usize,
-    /// Seconds per run of wrk, and how many rounds; other people's tools take part in every so many.
-    seconds: u32,
+    /// Rounds of a second each in which rates are compared: many short ones, because neighbours of this machine come and go; other
+    /// people's tools take part in every so many.
     rounds: usize,
     peers_every: usize,
+    /// Seconds per run of wrk where something else is measured.
+    seconds: u32,
     /// Seconds of a run in which a tracer's own CPU and memory are measured, its beginning apart.
     long: u32,
     bpf_rounds: usize,
@@ -48,11 +52,11 @@ struct Effort {
 }
 
 const FULL: Effort = Effort {
-    connections: 10_000,
-    turns: 6,
+    connections: 5_000,
+    turns: 20,
+    rounds: 40,
+    peers_every: 10,
     seconds: 3,
-    rounds: 8,
-    peers_every: 4,
     long: 15,
     bpf_rounds: 3,
     asking: 3,
@@ -62,9 +66,9 @@ const FULL: Effort = Effort {
 const QUICK: Effort = Effort {
     connections: 5_000,
     turns: 2,
+    rounds: 4,
+    peers_every: 4,
     seconds: 2,
-    rounds: 2,
-    peers_every: 2,
     long: 4,
     bpf_rounds: 1,
     asking: 1,

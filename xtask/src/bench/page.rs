@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use super::claims::claims;
 use super::growth::Slope;
-use super::results::{CONTROL_TOLERANCE, Point, Results, Spread};
+use super::results::{CONTROL_TOLERANCE, Point, Results};
 use super::rig::Traffic;
+use super::spread::Spread;
 use super::tracer::Variant;
 
 /// The page, whole.
@@ -63,13 +64,16 @@ fn cell(spread: Option<Spread>, show: impl Fn(Spread) -> String) -> String {
 
 fn ranged(spread: Option<Spread>, digits: usize) -> String {
     cell(spread, |s| {
-        format!("{:.digits$} ({:.digits$} to {:.digits$})", s.median, s.min, s.max)
+        format!(
+            "{:.digits$} ({:.digits$} to {:.digits$})",
+            s.median, s.low, s.high
+        )
     })
 }
 
 fn beside_others(results: &Results, out: &mut String) {
     *out += "\n## Beside other tools, under full churn\n\n\
-             | beside the load | HAProxy, req/s | ÷ control | a request's p50, p99 in ms | BPF ns a connection | CPU s of the tool / 100 000 | its memory, MiB | tight loop, ns a connection: best (median of the turns' best) |\n\
+             | beside the load | HAProxy, req/s | ÷ control | a request's p50, p99 in ms | BPF ns a connection | CPU s of the tool / 100 000 | its memory, MiB | tight loop, ns a connection |\n\
              |---|---|---|---|---|---|---|---|\n";
     for variant in Variant::ALL {
         let churn = Traffic::Churn;
@@ -92,10 +96,7 @@ fn beside_others(results: &Results, out: &mut String) {
             results
                 .agent_memory(variant)
                 .map_or_else(|| "—".to_owned(), |m| format!("{:.1}", m.rss as f64 / 1024.0)),
-            cell(results.laps(variant), |s| format!(
-                "{:.0} ({:.0})",
-                s.min, s.median
-            )),
+            ranged(results.laps(variant), 0),
         );
     }
     *out += "\n*bare* is nothing; *control* a program that only sleeps, started and stopped like the others; *empty* has \
@@ -247,11 +248,13 @@ fn how(out: &mut String) {
          Everything runs in a network namespace of its own. The variants take turns within each round, in an order \
          that moves; a ratio is taken within a round, and counts only while control ÷ bare is within {:.0} % of 1. \
          The tight loop is one process that connects to itself, shuts down and resets, on one core: best of eight \
-         laps a turn, and the best of all turns where two variants are subtracted. HAProxy has two threads, a \
+         laps a turn; two variants are subtracted within a turn. HAProxy has two threads, a \
          second HAProxy as origin and wrk as client with 64 connections at a time, all on this host; under churn a connection per \
-         request on both sides: four sockets a request. Other tools take part in every fourth round. BPF time is the kernel's own \
+         request on both sides: four sockets a request. Other tools take part in every tenth round. BPF time is the kernel's own \
          (`bpf_stats`), in rounds of its own, because measuring it costs more than a small program does: most of an empty program's time \
-         is that. A figure in brackets is the least and the most of all rounds.\n",
+         is that. A figure is the median of its rounds; in brackets is what the true median lies between with 95 % of confidence \
+         (by a sign test; of fewer than six rounds, the least and the most). A promise counts as met, or not met, where all of that is \
+         on one side of its budget.\n",
         CONTROL_TOLERANCE * 100.0
     );
 }

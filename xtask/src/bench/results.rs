@@ -1,12 +1,13 @@
 //! What was measured, and what follows from it.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::asking::Echo;
 use super::bpfstats::Used;
 use super::churn::Lap;
 use super::inside::Timed;
 use super::rig::{Load, Traffic};
+use super::spread::Spread;
 use super::tracer::{Ended, Variant};
 
 /// How far the control may be from 1 before a ratio means nothing.
@@ -81,38 +82,6 @@ pub(super) struct Point {
     pub(super) ended: Ended,
 }
 
-/// A middle value with the least and the most that were seen.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    pub(super) median: f64,
-    pub(super) min: f64,
-    pub(super) max: f64,
-    pub(super) count: usize,
-}
-
-impl Spread {
-    pub(super) fn of(mut values: Vec<f64>) -> Option<Self> {
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        let (&min, &max) = (values.first()?, values.last()?);
-        let median = if values.len().is_multiple_of(2) {
-            f64::midpoint(values[middle - 1], values[middle])
-        } else {
-            values[middle]
-        };
-        Some(Self {
-            median,
-            min,
-            max,
-            count: values.len(),
-        })
-    }
-
-    pub(super) fn to_json(self) -> Value {
-        json!({ "median": self.median, "min": self.min, "max": self.max, "count": self.count })
-    }
-}
-
 impl Results {
     pub(super) fn new(host: Value, quick: bool) -> Self {
         Self {
@@ -180,13 +149,8 @@ impl Results {
         Spread::of(of.map(|(.., lap)| lap.median).collect())
     }
 
-    /// The best of all turns less another variant's best, ns: noise only ever adds.
-    pub(super) fn laps_over(&self, variant: Variant, floor: Variant) -> Option<f64> {
-        Some(self.laps(variant)?.min - self.laps(floor)?.min)
-    }
-
-    /// The same within each turn: how far one turn may be trusted.
-    pub(super) fn laps_over_by_turn(&self, variant: Variant, floor: Variant) -> Option<Spread> {
+    /// A variant's best lap less another one's of the same turn, ns.
+    pub(super) fn laps_over(&self, variant: Variant, floor: Variant) -> Option<Spread> {
         let of = |wanted: Variant| self.laps.iter().filter(move |(v, ..)| *v == wanted);
         let differences = of(variant).filter_map(|(_, turn, lap)| {
             let (.., other) = of(floor).find(|(_, t, _)| t == turn)?;
@@ -298,83 +262,6 @@ impl Results {
         programs.sort_by(|a, b| b.2.total_cmp(&a.2));
         programs
     }
-
-    pub(super) fn to_json(&self) -> Value {
-        let spread = |s: Option<Spread>| s.map_or(Value::Null, Spread::to_json);
-        let each = |value: &dyn Fn(Variant) -> Value| -> Value {
-            Variant::ALL
-                .into_iter()
-                .map(|v| (v.name().to_owned(), value(v)))
-                .collect::<serde_json::Map<_, _>>()
-                .into()
-        };
-        let traffic = |traffic: Traffic| {
-            json!({
-                "requests_per_second": each(&|v| spread(self.loads(traffic, v, |load| load.per_second))),
-                "ratio_to_bare": each(&|v| spread(self.ratio(traffic, v, Variant::Bare))),
-                "ratio_to_control": each(&|v| spread(self.ratio(traffic, v, Variant::Control))),
-                "p50_ms": each(&|v| spread(self.loads(traffic, v, |load| load.latency.0))),
-                "p99_ms": each(&|v| spread(self.loads(traffic, v, |load| load.latency.1))),
-                "control_holds": self.control_holds(traffic),
-            })
-        };
-        json!({
-            "schema": 2,
-            "host": self.host,
-            "quick": self.quick,
-            "loop": {
-                "best_ns": each(&|v| spread(self.laps(v))),
-                "middle_ns": each(&|v| spread(self.middle_laps(v))),
-                "over_empty_by_turn_ns": each(&|v| spread(self.laps_over_by_turn(v, Variant::Empty))),
-            },
-            "haproxy": {
-                "churn": traffic(Traffic::Churn),
-                "keep_alive": traffic(Traffic::KeepAlive),
-                "crowded": traffic(Traffic::Crowded),
-            },
-            "load_errors": self.load_errors(),
-            "agent_cpu_s_per_100k": each(&|v| spread(self.agent_cpu(v))),
-            "agent_rss_kib": each(&|v| json!(self.agent_memory(v).map(|m| m.rss))),
-            "agent_peak_kib": each(&|v| json!(self.agent_memory(v).map(|m| m.peak))),
-            "lost": self.lost().map(|(lost, sockets, missed)| json!({ "records": lost, "sockets": sockets, "missed_runs": missed })),
-            "asking": {
-                "held_up_permille": {
-                    "asked": spread(self.echoes(true, |echo| echo.held_up)),
-                    "not_asked": spread(self.echoes(false, |echo| echo.held_up)),
-                },
-                "max_ms": {
-                    "asked": spread(self.echoes(true, |echo| echo.max.as_secs_f64() * 1e3)),
-                    "not_asked": spread(self.echoes(false, |echo| echo.max.as_secs_f64() * 1e3)),
-                },
-                "permille_by_hatrace": spread(self.echoes(true, |echo| echo.said)),
-            },
-            "bpf_ns_per_connection": each(&|v| spread(self.bpf_time(v).map(|(time, _)| time))),
-            "bpf_programs": each(&|v| self.programs(v).into_iter().map(|(name, runs, ns)| {
-                json!({ "name": name, "runs_per_connection": runs, "ns_per_connection": ns })
-            }).collect()),
-            "growth": self.points.iter().copied().map(Point::to_json).collect::<Vec<_>>(),
-            "inside": self.inside.iter().map(|timed| json!({ "what": timed.what, "ns": timed.ns })).collect::<Vec<_>>(),
-            "not_measured": self.missing.iter().map(|(what, why)| json!({ "what": what, "why": why }))
-                .collect::<Vec<_>>(),
-        })
-    }
-}
-
-impl Point {
-    fn to_json(self) -> Value {
-        json!({
-            "sockets": self.sockets,
-            "lingering": self.lingering,
-            "traffic": self.traffic.map(Traffic::name),
-            "requests_per_second": self.per_second,
-            "bpf_ns_per_connection": self.bpf_ns,
-            "cpu_share": self.cpu_share,
-            "rss_kib": self.memory.map(|memory| memory.rss),
-            "map_bytes": self.ended.map_bytes,
-            "scan_sweep_survey_ms": self.ended.looks,
-            "lost": self.ended.lost,
-        })
-    }
 }
 
 #[cfg(test)]
@@ -437,12 +324,5 @@ mod tests {
         let (time, runs) = results.bpf_time(Variant::Traced).unwrap();
         assert_eq!((time.median, runs), (500.0, 4.0));
         assert_eq!(results.programs(Variant::Traced), [("p".to_owned(), 4.0, 500.0)]);
-    }
-
-    #[test]
-    fn an_even_count_has_its_middle_between_two() {
-        let spread = Spread::of(vec![4.0, 1.0, 2.0, 3.0]).unwrap();
-        assert_eq!((spread.median, spread.min, spread.max), (2.5, 1.0, 4.0));
-        assert_eq!(Spread::of(Vec::new()), None);
     }
 }

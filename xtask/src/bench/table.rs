@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::claims::claims;
-use super::results::{Results, Spread};
+use super::results::Results;
 use super::rig::Traffic;
+use super::spread::Spread;
 use super::tracer::Variant;
 
 pub(super) fn table(results: &Results) -> String {
@@ -48,9 +49,7 @@ fn variants(results: &Results, out: &mut String) {
             out,
             "{:<10} {:>14} {:>18} {:>12} {:>12} {:>14}",
             variant.name(),
-            results
-                .laps(variant)
-                .map_or("-".to_owned(), |s| format!("{:.0}", s.min)),
+            cell(results.laps(variant), 0),
             cell(results.loads(churn, variant, |load| load.per_second), 0),
             cell(results.ratio(churn, variant, Variant::Control), 3),
             cell(results.loads(churn, variant, |load| load.latency.1), 1),
