@@ -127,42 +127,64 @@ struct Listening {
 
 /// The unix sockets a process listens on.
 fn listening(pid: Pid) -> Vec<Listening> {
-    let inodes: HashSet<u64> = socket_inodes(pid).into_iter().map(|(inode, _)| inode).collect();
     let read = |path: String| std::fs::read_to_string(path).unwrap_or_default();
     let text = read(format!("/proc/{pid}/net/unix"));
     // The accepting end of a connection belongs to the client's namespace: of clients elsewhere at least those in ours are counted.
     let own = read("/proc/self/net/unix".to_owned());
     let elsewhere = if own == text { "" } else { own.as_str() };
-    parse_unix(&text, elsewhere, &inodes)
+    let rows = unix_rows(&text, elsewhere);
+    if !rows.iter().any(UnixRow::listens) {
+        // Whose they are is told by every file that HAProxy has open: many, and not asked for nothing.
+        return Vec::new();
+    }
+    let inodes: HashSet<u64> = socket_inodes(pid).into_iter().map(|(inode, _)| inode).collect();
+    listeners(&rows, &inodes)
 }
 
-/// `/proc/net/unix`: `Num: RefCount Protocol Flags Type St Inode Path`. A listener has the flag `__SO_ACCEPTCON`; a connection to it bears
-/// its name too.
-fn parse_unix(text: &str, elsewhere: &str, inodes: &HashSet<u64>) -> Vec<Listening> {
-    const LISTENS: &str = "00010000";
+/// A stream socket of `/proc/net/unix`. A connection to a listener bears its name too.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct UnixRow<'a> {
+    flags: &'a str,
+    inode: u64,
+    path: &'a str,
+}
+
+impl UnixRow<'_> {
+    /// `__SO_ACCEPTCON`.
+    fn listens(&self) -> bool {
+        self.flags == "00010000"
+    }
+}
+
+/// Lines of `/proc/net/unix`: `Num: RefCount Protocol Flags Type St Inode Path`.
+fn unix_rows<'a>(text: &'a str, elsewhere: &'a str) -> Vec<UnixRow<'a>> {
     const STREAM: &str = "0001";
     let both = text.lines().skip(1).chain(elsewhere.lines().skip(1));
-    let mut rows: Vec<(&str, u64, &str)> = both
+    let mut rows: Vec<UnixRow<'_>> = both
         .filter_map(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
             let [_, _, _, flags, kind, _, inode, path] = words.as_slice() else {
                 return None;
             };
-            (*kind == STREAM).then_some((*flags, inode.parse().ok()?, *path))
+            let inode = inode.parse().ok()?;
+            (*kind == STREAM).then_some(UnixRow { flags, inode, path })
         })
         .collect();
     // Both lists show what both namespaces have in common; a connection that waits to be accepted has no inode.
     rows.sort_unstable();
-    rows.dedup_by(|one, other| one.1 != 0 && one == other);
+    rows.dedup_by(|one, other| one.inode != 0 && one == other);
+    rows
+}
+
+/// The listeners among them that are of `inodes`.
+fn listeners(rows: &[UnixRow<'_>], inodes: &HashSet<u64>) -> Vec<Listening> {
     rows.iter()
-        .filter(|(flags, inode, _)| *flags == LISTENS && inodes.contains(inode))
-        .filter_map(|(_, _, path)| {
+        .filter(|row| row.listens() && inodes.contains(&row.inode))
+        .filter_map(|listener| {
+            let to = |row: &&UnixRow<'_>| !row.listens() && row.path == listener.path;
             Some(Listening {
-                address: address_of(path)?,
-                clients: rows
-                    .iter()
-                    .filter(|(flags, _, other)| *flags != LISTENS && other == path)
-                    .count(),
+                address: address_of(listener.path)?,
+                clients: rows.iter().filter(to).count(),
             })
         })
         .collect()
@@ -199,7 +221,7 @@ mod tests {
             0000000000000004: 00000002 00000000 00010000 0001 01 14 /run/somebody.else\n\
             0000000000000005: 00000003 00000000 00000000 0001 03 15\n\
             torn";
-        let found = parse_unix(text, "", &HashSet::from([11, 13, 15]));
+        let found = listeners(&unix_rows(text, ""), &HashSet::from([11, 13, 15]));
         let told: Vec<(String, usize)> = found
             .iter()
             .map(|listening| (listening.address.to_string(), listening.clients))

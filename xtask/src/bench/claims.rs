@@ -142,7 +142,13 @@ fn agent_cpu(results: &Results) -> Claim {
     Claim {
         what: "agent CPU for 100 000 proxied connections".to_owned(),
         budget: "≤ 0.3 s",
-        measured: cpu.map(|c| format!("{:.2} s ({:.2} to {:.2})", c.median, c.min, c.max)),
+        measured: cpu.map(|c| {
+            let beginning = results.agent_beginning(Variant::Traced).unwrap_or(0.0);
+            format!(
+                "{:.2} s, and once {beginning:.2} s to load and look around",
+                c.median
+            )
+        }),
         met: cpu.map(|c| c.median <= 0.3),
         control: results
             .agent_cpu(Variant::Tcpstates)

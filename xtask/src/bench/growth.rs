@@ -1,7 +1,7 @@
 //! How cost grows: with the connections that are open, and with those that come and go beside them.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -13,6 +13,8 @@ use super::rig::{Rig, Traffic, haproxy};
 use super::tracer::{Tracer, Variant};
 use crate::process::Guarded;
 
+/// With so many open sockets the time of a sweep is a promise.
+const SWEPT: usize = 20_000;
 const FRONT_PORT: u16 = 18_087;
 const BACK_PORT: u16 = 18_088;
 
@@ -62,11 +64,32 @@ impl Crowd {
     }
 }
 
+/// Waits until most TIME_WAITs of the load before are gone: they stand in the kernel's table, and every walk of it meets them.
+fn calm() {
+    const ENOUGH: u64 = 1000;
+    let start = Instant::now();
+    let timewaits = || -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/net/sockstat").ok()?;
+        let line = text.lines().find(|line| line.starts_with("TCP:"))?;
+        line.split_whitespace()
+            .skip_while(|word| *word != "tw")
+            .nth(1)?
+            .parse()
+            .ok()
+    };
+    while timewaits().is_some_and(|count| count > ENOUGH) && start.elapsed() < Duration::from_secs(75) {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
 /// Every size with every traffic, and one size where all that is open lingers.
 pub(super) fn measure(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let _statistics = bpfstats::enable()?;
     let rig = Rig::start(&bench.folder)?;
     for &sockets in bench.effort.sizes {
+        if sockets == SWEPT {
+            calm();
+        }
         let mut crowd = Crowd::of(bench, sockets).with_context(|| format!("opening {sockets} sockets"))?;
         for traffic in [None, Some(Traffic::Slow), Some(Traffic::Churn)] {
             results.point(point(bench, &rig, &crowd, sockets, traffic, false)?);
@@ -162,7 +185,7 @@ impl Slope {
             rss: slope(rss(first), rss(last)),
             maps: slope(maps(first), maps(last)),
             sweep: of(None)
-                .find(|point| point.sockets == 20_000)
+                .find(|point| point.sockets == SWEPT)
                 .and_then(|point| Some(point.ended.looks?[1])),
             looks: (|| Some([look(0)?, look(1)?, look(2)?]))(),
             cpu: slope(first.cpu_share, last.cpu_share),

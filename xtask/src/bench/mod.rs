@@ -53,7 +53,7 @@ struct Effort {
 
 const FULL: Effort = Effort {
     connections: 5_000,
-    turns: 20,
+    turns: 48,
     rounds: 40,
     peers_every: 10,
     seconds: 3,

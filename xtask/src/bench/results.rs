@@ -34,8 +34,10 @@ pub(super) struct Results {
 /// What a tracer used during one run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Agent {
-    /// Seconds.
+    /// Seconds, its beginning apart.
     pub(super) cpu: Option<f64>,
+    /// Seconds until it was at work: loading, adoption, the first survey.
+    pub(super) beginning: Option<f64>,
     pub(super) requests: u64,
     pub(super) memory: Option<Memory>,
 }
@@ -210,6 +212,13 @@ impl Results {
         )
     }
 
+    /// CPU seconds of its beginning.
+    pub(super) fn agent_beginning(&self, variant: Variant) -> Option<f64> {
+        self.agents(variant)
+            .filter_map(|agent| agent.beginning)
+            .reduce(f64::max)
+    }
+
     /// The most of any round of churn.
     pub(super) fn agent_memory(&self, variant: Variant) -> Option<Memory> {
         let of = self.agents(variant).filter_map(|agent| agent.memory);
@@ -298,6 +307,7 @@ mod tests {
         let mut results = Results::new(Value::Null, true);
         let agent = Agent {
             cpu: Some(0.02),
+            beginning: None,
             requests: 10_000,
             memory: Some(Memory {
                 rss: 8000,
