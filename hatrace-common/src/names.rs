@@ -28,8 +28,6 @@ pub mod program {
     pub const SET_STATE: &str = "set_state";
     /// `tp_btf/inet_sock_set_state` again, where every transition is wanted.
     pub const TRANSITION: &str = "transition";
-    /// `tp_btf/tcp_receive_reset`.
-    pub const RECEIVE_RESET: &str = "receive_reset";
     /// `tp_btf/tcp_send_reset`.
     pub const SEND_RESET: &str = "send_reset";
     /// `tp_btf/tcp_retransmit_skb`.

@@ -18,10 +18,8 @@ pub mod side {
 pub mod flag {
     /// It was there before hatrace: entries into states it was found in are unknown (0).
     pub const ADOPTED: u8 = 1;
-    /// A RST was received.
-    pub const RESET_IN: u8 = 2;
     /// A RST was sent.
-    pub const RESET_OUT: u8 = 4;
+    pub const RESET_OUT: u8 = 2;
 }
 
 /// One life in the kernel's table: 64 bytes, one cache line. Times are `bpf_ktime_get_ns()`; 0 is "not, or not known".

@@ -139,7 +139,10 @@ impl Gaps {
         say(
             "mptcp",
             counts.mptcp,
-            format!("{} MPTCP sockets were seen and are not followed.", counts.mptcp),
+            format!(
+                "{} MPTCP sockets of HAProxy's were seen: they are not followed, and a session of which one side is such a socket is known by its other side alone.",
+                counts.mptcp
+            ),
         );
         notices
     }

@@ -63,8 +63,6 @@ pub struct Life {
     pub orphaned_at: Option<Mono>,
     /// Retransmissions seen while it was closing.
     pub retransmits: u32,
-    /// A RST was received.
-    pub reset_received: bool,
     /// A RST was sent.
     pub reset_sent: bool,
     /// It was there before hatrace.

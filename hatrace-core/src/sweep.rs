@@ -272,7 +272,6 @@ impl Engine {
             second: None,
             orphaned_at: None,
             retransmits: u32::from(row.retransmits),
-            reset_received: false,
             reset_sent: false,
             adopted: !newborn,
         };

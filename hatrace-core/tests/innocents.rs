@@ -96,7 +96,6 @@ impl One {
             second: second.map(|state| step(state, 300)),
             orphaned_at: orphaned.then(|| at(self.begins)),
             retransmits: u32::from(matches!(self.how, Healthy::Lossy(_))),
-            reset_received: false,
             reset_sent: false,
             adopted: false,
         }

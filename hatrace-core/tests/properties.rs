@@ -79,7 +79,7 @@ prop_compose! {
     ) -> Life {
         Life {
             cookie, side, netns: HOME, pid: None, connecting_at, established_at, closing, second,
-            orphaned_at, retransmits: 0, reset_received: false, reset_sent, adopted,
+            orphaned_at, retransmits: 0, reset_sent, adopted,
         }
     }
 }
@@ -250,7 +250,6 @@ impl Walk {
                     second: None,
                     orphaned_at: None,
                     retransmits: 0,
-                    reset_received: false,
                     reset_sent: false,
                     adopted: false,
                 });

@@ -28,6 +28,7 @@ pub const NEW_SYN_RECV: u8 = 12;
 
 pub const AF_INET: u16 = 2;
 pub const IPPROTO_TCP: u16 = 6;
+pub const IPPROTO_MPTCP: u16 = 262;
 
 /// What a field can be loaded as.
 trait Loaded: Sized {

@@ -157,7 +157,7 @@ pub fn end(sk: *mut c_void, slot: Slot, life: &mut Life, old: i32) {
     let handed = quiet && !verdict.done && verdict.dead && old == FIN_WAIT2;
     if handed && let Some(last) = HANDED.get_ptr_mut(0) {
         // SAFETY: a per-CPU value.
-        unsafe { *last = [sk as u64, life.cookie] }
+        unsafe { *last = life.cookie }
     }
     // A transition on the way here was missed: the agent is told rather than a wrong span counted.
     let skipped = life.state != old as u8;

@@ -46,6 +46,6 @@ pub static RING: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 #[map]
 pub static CONTROL: Array<u32> = Array::with_max_entries(1, 0);
 
-/// Per CPU: the socket that was handed to a timewait last, and its cookie.
+/// Per CPU: the cookie of the socket that was handed to a timewait last.
 #[map]
-pub static HANDED: PerCpuArray<[u64; 2]> = PerCpuArray::with_max_entries(1, 0);
+pub static HANDED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);

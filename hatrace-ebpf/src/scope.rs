@@ -7,10 +7,12 @@
 use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_socket_cookie};
 use aya_ebpf::maps::Array;
-use hatrace_common::wire::{Listener, port, side};
+use hatrace_common::wire::{Listener, count, port, side};
 
+use crate::counters::Counters;
 use crate::fields::{
-    AF_INET, IPPROTO_TCP, Ptr, local_mapped, netns, sk_family, sk_num, sk_protocol, sk_saddr, source_port,
+    AF_INET, IPPROTO_MPTCP, IPPROTO_TCP, Ptr, local_mapped, netns, sk_family, sk_num, sk_protocol, sk_saddr,
+    source_port,
 };
 use crate::maps::{LISTENERS, PORT_BITS, PORTS, TGIDS};
 
@@ -133,6 +135,20 @@ fn listener(sk: Ptr, netns: u32, port: u16) -> Option<u8> {
 #[inline(always)]
 pub fn plain_tcp(sk: Ptr) -> bool {
     sk_protocol(sk) == IPPROTO_TCP
+}
+
+/// The MPTCP socket itself: what its process has open.
+#[inline(always)]
+pub fn is_mptcp(sk: Ptr) -> bool {
+    sk_protocol(sk) == IPPROTO_MPTCP
+}
+
+/// One more that is left alone.
+#[inline(never)]
+pub fn count_mptcp() {
+    if let Some(counters) = Counters::here() {
+        counters.add(count::MPTCP, 1);
+    }
 }
 
 /// The socket's cookie; made if it has none, so that the timewait that may follow carries it.

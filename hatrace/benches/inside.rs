@@ -95,7 +95,6 @@ fn open(cookie: u64) -> Life {
         second: None,
         orphaned_at: None,
         retransmits: 0,
-        reset_received: false,
         reset_sent: false,
         adopted: false,
     }

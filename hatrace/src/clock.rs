@@ -14,6 +14,23 @@ pub fn now() -> Mono {
     Mono::from_ns(seconds * 1_000_000_000 + nanos)
 }
 
+/// The same moment on both clocks. This program may be held up between two readings: of several tries the closest one counts.
+#[must_use]
+pub fn both() -> (jiff::Timestamp, Mono) {
+    const TRIES: usize = 5;
+    let one = || {
+        let before = now();
+        let wall = jiff::Timestamp::now();
+        let took = now().since(before);
+        (took, wall, before.plus(took / 2))
+    };
+    let (_, wall, mono) = (1..TRIES).fold(one(), |best, _| {
+        let next = one();
+        if next.0 < best.0 { next } else { best }
+    });
+    (wall, mono)
+}
+
 /// The wall-clock time of what happened `after` the machine's start, suspended time included: what `/proc/PID/stat` tells.
 #[must_use]
 pub fn after_boot(after: Duration) -> Option<SystemTime> {

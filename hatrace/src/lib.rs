@@ -2,6 +2,7 @@
 //!
 //! Data flows one way: kernel -> decode -> engine -> snapshot -> view. See docs/ARCHITECTURE.md.
 
+pub mod ability;
 pub mod app;
 pub mod cli;
 pub mod clock;

@@ -1,5 +1,6 @@
 //! What the parts of the agent hand each other: sources push inputs, views read a snapshot and its context.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hatrace_core::ids::Pid;
@@ -8,6 +9,7 @@ use hatrace_core::sock::HeldSock;
 use hatrace_core::survey::Survey;
 use hatrace_core::time::Mono;
 
+use crate::ability::{Abilities, Ability};
 use crate::error::Problem;
 
 /// An input and when it happened (or was read).
@@ -67,8 +69,8 @@ pub struct Cost {
 pub enum Mode {
     /// By the kernel half.
     Traced {
-        /// Ends of timewaits are exact too (fentry); otherwise they are polled.
-        exact_timewaits: bool,
+        /// What this kernel allows beyond the core.
+        abilities: Abilities,
     },
     /// By sock_diag sweeps.
     Polled {
@@ -78,6 +80,12 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Whether the ends of timewaits are told when they happen; otherwise they are polled.
+    #[must_use]
+    pub fn exact_timewaits(&self) -> bool {
+        matches!(self, Self::Traced { abilities } if abilities.has(Ability::TimewaitEnds))
+    }
+
     /// The word the JSON contract uses.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -158,4 +166,7 @@ pub struct Check {
     pub costs: Option<String>,
     /// What to do about it.
     pub remedy: Option<String>,
+    /// What was counted, by name; none for most.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub figures: BTreeMap<String, u32>,
 }

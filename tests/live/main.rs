@@ -12,6 +12,8 @@ mod churn;
 mod endings;
 mod held;
 mod identity;
+mod layers;
+mod matrix;
 mod odd;
 mod orphaned;
 mod refusals;

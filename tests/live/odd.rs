@@ -15,7 +15,7 @@ use hatrace_tests::{ready, wall};
 use super::TCP;
 
 /// Makes close() send a RST.
-fn linger_zero(socket: &impl AsRawFd) {
+pub(super) fn linger_zero(socket: &impl AsRawFd) {
     let linger = libc::linger {
         l_onoff: 1,
         l_linger: 0,

@@ -8,7 +8,7 @@ use hatrace_tests::haproxy::Haproxy;
 use hatrace_tests::netns::Netns;
 use hatrace_tests::peers::{Server, connect};
 use hatrace_tests::tracer::{Tracer, run};
-use hatrace_tests::{ready, wall};
+use hatrace_tests::{ready, slack, wall};
 
 use super::HTTP;
 
@@ -88,11 +88,15 @@ fn is_listed_with_its_holder_and_its_clock() {
     report.all_exact();
     for (report, bound) in [(&report, "exact"), (&stuck, "at_least")] {
         let rows = report.by_peer();
+        let absent = clients.len() - rows.len();
+        assert!(
+            absent as u64 <= report.missed(),
+            "{absent} are missing: {}",
+            report.json()
+        );
         for client in &clients {
             let address = client.local_addr().unwrap().to_string();
-            let row = rows
-                .get(&address)
-                .unwrap_or_else(|| panic!("{address} is missing: {}", report.json()));
+            let Some(row) = rows.get(&address) else { continue };
             assert_eq!(row.kind(), "FIN_WAIT2/timewait/client", "{}", row.json);
             if bound != "exact" {
                 assert_eq!(row.text("age_bound"), bound, "{}", row.json);
@@ -120,16 +124,17 @@ fn a_late_fin_turns_it_into_time_wait_of_a_minute() {
     let tracer = Tracer::start(&["report", "--json", "-d", "72", "--pid", &pid]);
     let began = Instant::now();
     let clients: Vec<_> = (0..5).map(|_| answered(&netns)).collect();
+    let all = Instant::now();
     sleep(Duration::from_millis(3500));
-    let lingered = began.elapsed().as_secs_f64();
+    let (at_least, at_most) = (all.elapsed().as_secs_f64(), began.elapsed().as_secs_f64());
     drop(clients);
     let report = tracer.finish().report();
     let dwell = report.dwell("client", "FIN_WAIT2");
     assert_eq!(dwell["ended"], 5, "{}", report.json()["dwell"]);
     let shown = dwell["p50_s"].as_f64().unwrap();
     assert!(
-        (shown - lingered).abs() < 0.2,
-        "the FIN came after {lingered} s, hatrace says {shown}"
+        (at_least - 0.2..at_most + 0.2 + slack()).contains(&shown),
+        "the FIN came after {at_least} to {at_most} s, hatrace says {shown}"
     );
     let time_wait = report.dwell("client", "TIME_WAIT");
     assert_eq!(time_wait["ended"], 5, "{}", report.json()["dwell"]);

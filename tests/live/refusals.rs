@@ -155,6 +155,14 @@ fn doctor_tells_what_this_host_allows() {
     for word in ["ok", "btf", "fentry"] {
         assert!(finished.stdout.contains(word), "`{word}`: {}", finished.stdout);
     }
+    // As on a kernel that lacks it: said, with what it costs, and no reason to give up.
+    let lesser = run(&["doctor", "--json", "--without", "retransmits,one-process"]).report();
+    let checks = lesser.json()["checks"].as_array().unwrap();
+    for name in ["retransmits", "one-process"] {
+        let check = checks.iter().find(|check| check["name"] == name).unwrap();
+        assert_eq!(check["status"], "warn", "{check}");
+        assert!(check["costs"].is_string(), "{check}");
+    }
     let blind = run_command(
         Command::new(binary())
             .arg("doctor")

@@ -7,11 +7,16 @@ use std::time::Duration;
 use hatrace_tests::release::Release;
 use hatrace_tests::report::{Report, Row};
 use hatrace_tests::tracer::run;
-use hatrace_tests::{ready, truth};
+use hatrace_tests::{fact, ready, truth};
 
 use super::stage::{LEAVING, Stage};
 
 impl Stage {
+    /// So many were right: a wrong one has ended the test.
+    fn fact(&self, what: &str, right: usize) {
+        fact(&self.version, what, &format!("{right} of {right}"));
+    }
+
     /// The session of the connection whose server's end HAProxy reaches from `local`, by HAProxy's own word.
     fn check(&self, report: &Report) {
         let truth = truth::by_back(&self.haproxy.ask("show sess all"), "be_tcp");
@@ -43,6 +48,10 @@ impl Stage {
             assert_eq!(one.json["pair"]["state"], other.json["state"], "{}", one.json);
         }
         assert!(named >= 600, "{named}");
+        self.fact(
+            "held pairs (TCP, set-src, IPv4 and IPv6; either half closed)",
+            named,
+        );
         self.check_the_rest(report);
     }
 
@@ -64,6 +73,7 @@ impl Stage {
         }
         let tls = of("fe_tls", "FIN_WAIT2");
         assert_eq!(tls.len(), 1, "{rows:?}");
+        self.fact("a TLS client", tls.len());
         let http = of("fe_http", "CLOSE_WAIT");
         assert_eq!(http.len(), LEAVING, "the clients that left during the request");
         for row in http {
@@ -73,6 +83,7 @@ impl Stage {
             assert_eq!(row.text("session"), own.unwrap().ptr, "{}", row.json);
             assert_eq!(row.json["pair"]["state"], "ESTABLISHED", "{}", row.json);
         }
+        self.fact("HTTP clients that left during the request", LEAVING);
         let queued = of("fe_q", "CLOSE_WAIT");
         assert_eq!(queued.len(), 2, "one at work, one in the queue");
         let waiting: Vec<_> = queued
@@ -81,9 +92,11 @@ impl Stage {
             .collect();
         assert_eq!(waiting.len(), 1, "{queued:?}");
         assert!(waiting[0].json["session"].is_string() && waiting[0].json["pair"].is_null());
+        self.fact("requests at work and in the queue", queued.len());
         let connecting = of("be_syn", "SYN_SENT");
         assert_eq!(connecting.len(), 1, "{rows:?}");
         assert!(connecting[0].json["session"].is_string());
+        self.fact("connecting to a server that doesn't answer", connecting.len());
         let check = of("be_chk", "SYN_SENT");
         assert_eq!(check.len(), 1, "{rows:?}");
         assert!(check[0].json["session"].is_null());
@@ -101,6 +114,7 @@ impl Stage {
             own.sort_by_key(ToString::to_string);
             assert_eq!(told, own, "{}", row.json);
             assert_eq!(told.len(), 20, "{}", row.json);
+            self.fact("streams of an HTTP/2 connection", told.len());
         }
         // HAProxy calls these clients otherwise than the kernel does; the one that spoke the PROXY protocol it doesn't.
         let renamed = of("fe_src", "FIN_WAIT2");
@@ -110,6 +124,7 @@ impl Stage {
             assert!(called.starts_with("127.0.0.0:"), "{}", row.json);
         }
         assert_eq!(of("fe_px", "FIN_WAIT2").len(), 1);
+        self.fact("clients under another address (set-src, PROXY protocol)", 21);
         assert!(
             report.json()["without_session"]
                 .as_array()

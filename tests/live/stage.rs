@@ -79,6 +79,8 @@ pub(crate) const LEAVING: usize = 20;
 
 /// A stage with everything on it: 300 pairs that are held, and one of each of the rest.
 pub(crate) struct Stage {
+    /// HAProxy's.
+    pub(crate) version: String,
     netns: Netns,
     pub(crate) haproxy: Haproxy,
     pub(crate) pairs: Vec<Pair>,
@@ -98,7 +100,7 @@ impl Drop for Stage {
     }
 }
 
-fn certificate(haproxy_folder: &std::path::Path) {
+pub(super) fn certificate(haproxy_folder: &std::path::Path) {
     let key = haproxy_folder.join("key.pem");
     let cert = haproxy_folder.join("crt.pem");
     let status = Command::new("openssl")
@@ -165,6 +167,7 @@ impl Stage {
         );
         haproxy.await_socket();
         let mut stage = Self {
+            version: release.version.clone(),
             netns,
             haproxy,
             pairs: Vec::new(),
@@ -280,7 +283,7 @@ impl Stage {
     }
 }
 
-fn tempfile_in(release: &Release) -> tempfile::TempDir {
+pub(super) fn tempfile_in(release: &Release) -> tempfile::TempDir {
     match &release.root {
         Some(root) => tempfile::tempdir_in(root.join("tmp")),
         None => tempfile::tempdir(),

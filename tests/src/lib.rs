@@ -33,6 +33,18 @@ pub fn skip(test: &str, why: &str) {
     }
 }
 
+/// Leaves a fact for docs/TRUST.md, where one is being written: a version of HAProxy's, what was looked at, how it came out.
+pub fn fact(version: &str, what: &str, cell: &str) {
+    if let Some(path) = std::env::var_os("HATRACE_FACTS_FILE") {
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .expect("the file of facts");
+        writeln!(file, "{version}: {what}: {cell}").expect("a line of it");
+    }
+}
+
 /// Whether live tests can run here: root, HAProxy and iproute2. If not, the test is reported as skipped.
 #[must_use]
 pub fn ready(test: &str) -> bool {
@@ -54,6 +66,13 @@ pub fn ready(test: &str) -> bool {
         skip(test, why);
     }
     lack.is_none()
+}
+
+/// What an emulated machine needs longer for the same, in seconds (`HATRACE_SLACK_MS`): by so much later a FIN may come through HAProxy.
+#[must_use]
+pub fn slack() -> f64 {
+    let told = std::env::var("HATRACE_SLACK_MS").ok();
+    told.and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0) / 1e3
 }
 
 /// Now, in seconds of the wall clock.

@@ -31,7 +31,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("error", &[]),
 ];
 const ANY: &[&str] = &["*"];
-const COMMON_GROUND: [&str; 4] = ["clock", "error", "netns", "port"];
+const COMMON_GROUND: [&str; 5] = ["ability", "clock", "error", "netns", "port"];
 
 /// The engine is pure: time is a parameter, and everything else is somebody else's.
 const IMPURE: [&str; 12] = [

@@ -10,6 +10,7 @@ mod lint;
 mod process;
 mod setup;
 mod test;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -25,6 +26,8 @@ cargo xtask COMMAND
   setup [--for build|demo|test|bench]   install what is missing (Debian, root) or say what to install
   build [--debug]                       the kernel half, then hatrace: target/release/hatrace
   test  [--filter NAME] [--all]         every test, the live ones too; --all adds the slow ones
+  vm    [--filter NAME] [--all] [KERNEL...]   the live tests on other kernels, in QEMU: 5.10 6.1 6.12 6.18 newest;
+                                        none: the usual ones; --all writes docs/TRUST.md
   lint                                  formatting, clippy, docs, licences, the architecture's own test
   demo  [ARGS]                          a real HAProxy with a leaky peer, traced (root)
   bench [--quick] [PART...]             what tracing costs, measured here: docs/PERFORMANCE.md (root)
@@ -63,6 +66,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         "build" => build::command(&Workspace::find()?, rest),
         "test" => test::command(&Workspace::find()?, rest),
         "lint" => lint::command(&Workspace::find()?, rest),
+        "vm" => vm::command(&Workspace::find()?, rest),
         "demo" => demo::command(&Workspace::find()?, rest),
         "bench" => bench::command(&Workspace::find()?, rest),
         other => Err(Failure::usage(format!("no command `{other}`\n\n{USAGE}"))),

@@ -23,8 +23,15 @@ fn claim(row: &Lingering, _: &Scene<'_>) -> Option<Party> {
     mine.then(|| Party::of(row)).flatten()
 }
 
-fn conclude(group: &Group<'_>, _: &Scene<'_>) -> Judgement {
-    let mut judgement = Judgement::new(Responsible::Haproxy, Confidence::Possible);
+fn conclude(group: &Group<'_>, scene: &Scene<'_>) -> Judgement {
+    // The other side may be what isn't followed, and its peer the one that is waited for.
+    let layered = scene.counts.mptcp > 0 && group.subjects.iter().any(|row| row.naming.pair.is_none());
+    let responsible = if layered {
+        Responsible::Nobody
+    } else {
+        Responsible::Haproxy
+    };
+    let mut judgement = Judgement::new(responsible, Confidence::Possible);
     judgement.whom = Some(Whom::Haproxy(group.subjects.first().and_then(|row| row.pid)));
     judgement.because.push(format!(
         "the peer of {} has closed {}, and HAProxy has not",
@@ -35,6 +42,9 @@ fn conclude(group: &Group<'_>, _: &Scene<'_>) -> Judgement {
     judgement.because.push(match unnamed {
         Some(Without::Unreachable(_) | Without::Off) => {
             "HAProxy could not be asked, so the other side of the session isn't known".to_owned()
+        }
+        _ if layered => {
+            "HAProxy has MPTCP sockets, which are not followed: the other side may be one, and its peer the one to close".to_owned()
         }
         Some(Without::Streamless(why)) => format!("by HAProxy's word it has no session ({})", why.code()),
         _ => "what else its session waits for was not seen".to_owned(),

@@ -240,7 +240,6 @@ impl World {
         let Some(mut life) = self.table.remove(&cookie) else {
             return Err("no such life".to_owned());
         };
-        life.reset_received |= line.has("rst-received");
         life.reset_sent |= line.has("rst-sent");
         if line.has("counted") {
             add(&mut self.counts.counted, life.side);
@@ -301,7 +300,6 @@ fn newborn(cookie: Cookie, side: Side, adopted: bool) -> Life {
         second: None,
         orphaned_at: None,
         retransmits: 0,
-        reset_received: false,
         reset_sent: false,
         adopted,
     }

@@ -17,7 +17,7 @@ use crate::fields::{
 };
 use crate::life::{enter, make};
 use crate::maps::CONTROL;
-use crate::scope::{accepted, cookie, owned, plain_tcp, set_owned};
+use crate::scope::{accepted, cookie, count_mptcp, is_mptcp, owned, plain_tcp, set_owned};
 use crate::table::find;
 
 #[unsafe(no_mangle)]
@@ -51,12 +51,22 @@ pub extern "C" fn files(raw: *mut u64) -> i32 {
         return 0;
     }
     let sk = socket_sk(socket.cast()) as *mut c_void;
-    if sk.is_null() || !matches!(sk_family(sk), 2 | 10) || !plain_tcp(sk) {
+    if sk.is_null() || !matches!(sk_family(sk), 2 | 10) {
+        return 0;
+    }
+    if !plain_tcp(sk) {
+        if todo & control::ADOPT != 0 && is_mptcp(sk) {
+            count_mptcp();
+        }
         return 0;
     }
     let state = sk_state(sk) as i32;
-    let side = accepted(sk).unwrap_or(side::SERVER);
     let wanted = matches!(state, SYN_SENT | LISTEN | CLOSE) || (state >= FIN_WAIT1 && state <= CLOSING);
+    if !wanted && todo & (control::EVERY_STATE | control::ADOPT) == 0 {
+        // Nearly all of them, at every sweep.
+        return 0;
+    }
+    let side = accepted(sk).unwrap_or(side::SERVER);
     let record = if todo & control::ADOPT != 0 && state != LISTEN {
         adopt(sk, tgid, side, state)
     } else {

@@ -5,7 +5,6 @@ pub mod exec;
 pub mod exit;
 pub mod files;
 pub mod fork;
-pub mod receive_reset;
 pub mod retransmit;
 pub mod send_reset;
 pub mod set_state;

@@ -8,7 +8,7 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use hatrace_common::wire::{evidence, flag};
 
-use crate::fields::{CLOSE, NEW_SYN_RECV, TIME_WAIT, sk_state};
+use crate::fields::{CLOSE, NEW_SYN_RECV, TIME_WAIT, sk_cookie, sk_state};
 use crate::life;
 use crate::maps::HANDED;
 use crate::ring::put_evidence;
@@ -26,11 +26,12 @@ pub fn send_reset(ctx: BtfTracePointContext) -> i32 {
         }
         return 0;
     }
-    // Its life has ended already, and its record with it.
+    // Its life has ended already, and its record with it. By its cookie: the next socket on this CPU may well get the memory of the one
+    // that was handed over, and end with a RST of its own.
     if let Some(last) = HANDED.get_ptr_mut(0) {
         // SAFETY: a per-CPU value.
-        let [handed, cookie] = unsafe { *last };
-        if handed == sk as u64 {
+        let cookie = unsafe { *last };
+        if cookie != 0 && cookie == sk_cookie(sk) {
             put_evidence(evidence::NO_TIMEWAIT, cookie);
         }
     }

@@ -18,7 +18,7 @@ use crate::fields::{
 };
 use crate::life::{self, advance, begin, by_whose_reset, end, enter};
 use crate::ring::put_other;
-use crate::scope::{accepted, accepted_at_close, current_tgid, owned, plain_tcp, set_listening};
+use crate::scope::{accepted, accepted_at_close, count_mptcp, current_tgid, owned, plain_tcp, set_listening};
 
 /// States out of which only sockets with a record are of interest.
 const FOLLOWED: u32 =
@@ -55,7 +55,7 @@ fn leave_close(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
         return;
     }
     if !plain_tcp(sk) {
-        return mptcp();
+        return count_mptcp();
     }
     if new == LISTEN {
         return listen(sk, tgid);
@@ -66,13 +66,6 @@ fn leave_close(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
     life.tgid = tgid;
     life.connecting = now();
     enter(life, SYN_SENT);
-}
-
-#[inline(never)]
-fn mptcp() {
-    if let Some(counters) = Counters::here() {
-        counters.add(count::MPTCP, 1);
-    }
 }
 
 /// A new listener counts at once: its first child may come before the agent has drained the ring.
@@ -109,7 +102,7 @@ fn leave_established(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
     }
     let Some(side) = accepted(sk) else { return };
     if !plain_tcp(sk) {
-        return;
+        return count_mptcp();
     }
     let Some(life) = begin(ctx, sk, side) else {
         return;
@@ -123,7 +116,7 @@ fn leave_established(ctx: &BtfTracePointContext, sk: *mut c_void, new: i32) {
 fn reset(sk: *mut c_void) {
     let Some(side) = accepted_at_close(sk) else { return };
     if !plain_tcp(sk) {
-        return;
+        return count_mptcp();
     }
     let Some(counters) = Counters::here() else { return };
     counters.one(count::SEEN, side);

@@ -1,5 +1,6 @@
 //! `demo`: sets the stage, traces it, reports.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::drive::{Signals, look_at};
@@ -31,6 +32,7 @@ pub(super) async fn run(options: &DemoOptions, words: Words) -> Result<(), Probl
         selection: Selection::default(),
         by: By::Peer,
         resolve: false,
+        without: BTreeSet::new(),
         api: ApiOptions::default(),
         output: options.output.clone(),
     };

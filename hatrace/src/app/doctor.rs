@@ -8,7 +8,7 @@ use crate::cli::{ApiOptions, DoctorOptions};
 use crate::doctor::{Host, Probes, checks};
 use crate::error::Problem;
 use crate::haproxy::Reach;
-use crate::kernel::{LoadError, probe};
+use crate::kernel::probe;
 use crate::port::Status;
 use crate::sockdiag::{NetnsSocket, lingering_states};
 use crate::target::{Proc, Target};
@@ -34,10 +34,13 @@ pub(super) async fn run(options: &DoctorOptions) -> Result<(), Problem> {
 }
 
 fn probes(options: &DoctorOptions) -> Result<Probes, Problem> {
-    let probed = probe();
+    let probed = probe(&options.without);
     Ok(Probes {
-        load_core: in_a_line(probed.core),
-        load_fentry: in_a_line(probed.fentry),
+        core: probed.core.map_err(|error| {
+            tracing::debug!("{error}");
+            error.in_a_line()
+        }),
+        abilities: probed.abilities,
         sock_diag: NetnsSocket::of_process(Pid(std::process::id()))
             .and_then(|mut socket| socket.dump(lingering_states()))
             .map(|_| ())
@@ -61,14 +64,6 @@ async fn access(haproxy: &[(u32, String)], api: &ApiOptions) -> Vec<(u32, Access
         }
     }
     found
-}
-
-/// The verifier's log is for -vv, not for a line.
-fn in_a_line(result: Result<(), LoadError>) -> Result<(), String> {
-    result.map_err(|error| {
-        tracing::debug!("{error}");
-        error.to_string().lines().next().unwrap_or_default().to_owned()
-    })
 }
 
 /// The HAProxy that was named, or every one there is.

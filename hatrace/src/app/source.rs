@@ -46,12 +46,7 @@ impl Watch {
             min: options.min,
             max_lives: MAX_LIVES,
             polled,
-            exact_timewaits: matches!(
-                context.mode,
-                Mode::Traced {
-                    exact_timewaits: true
-                }
-            ),
+            exact_timewaits: context.mode.exact_timewaits(),
             by: options.by,
             sessions: false,
         };
@@ -120,13 +115,14 @@ fn context_of(target: &Target, options: &WatchOptions) -> Context {
         .processes()
         .find(|process| !target.is_master(process.pid))
         .or_else(|| target.processes().next());
+    let (started_at, started_mono) = clock::both();
     Context {
         pids: target.pids(),
         master: target.master(),
         haproxy_version: worker.and_then(haproxy_version),
         mode: Mode::Polled { why: None },
-        started_at: jiff::Timestamp::now(),
-        started_mono: clock::now(),
+        started_at,
+        started_mono,
         sweep_interval: options.interval,
         min: options.min,
         cost: Cost::default(),
@@ -140,7 +136,7 @@ fn source(target: Target, options: &WatchOptions, words: Words) -> Result<(Box<d
             match Traced::start(&load_options(&target, options), target.clone(), options.interval) {
                 Ok(traced) => {
                     let mode = Mode::Traced {
-                        exact_timewaits: traced.exact_timewaits(),
+                        abilities: traced.abilities().clone(),
                     };
                     return Ok((Box::new(traced), mode));
                 }
@@ -173,6 +169,7 @@ fn load_options(target: &Target, options: &WatchOptions) -> LoadOptions {
         everything: options.all,
         comm: target.comm(),
         size: table(target),
+        without: options.without.clone(),
         ring_bytes: RING_BYTES,
     }
 }

@@ -8,6 +8,7 @@ use hatrace_core::sock::Side;
 use hatrace_core::tcp::TcpState;
 
 use super::{help, value};
+use crate::ability::Ability;
 use crate::haproxy::Address;
 use crate::view::select::Prefix;
 
@@ -103,6 +104,16 @@ pub(super) struct CommonArgs {
     /// The same as --color never
     #[arg(long, global = true, help_heading = "Output")]
     pub no_color: bool,
+    /// For tests: as if this kernel hadn't that ability
+    #[arg(
+        long,
+        value_name = "ABILITY",
+        env = "HATRACE_WITHOUT",
+        value_delimiter = ',',
+        hide = true,
+        global = true
+    )]
+    pub without: Vec<Ability>,
     /// No words on stderr but errors
     #[arg(short, long, global = true, help_heading = "Output")]
     pub quiet: bool,

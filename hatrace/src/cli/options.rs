@@ -1,9 +1,11 @@
 //! What was asked, in the agent's own types: what clap's are turned into.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hatrace_core::verdicts::By;
 
+use crate::ability::Ability;
 use crate::haproxy::Address;
 use crate::view::out::OutputOptions;
 use crate::view::select::Selection;
@@ -32,6 +34,22 @@ pub enum Invocation {
     Demo(DemoOptions),
     /// Attach programs that do nothing.
     BenchEmpty(BenchOptions),
+}
+
+impl Invocation {
+    /// The same, on a kernel without these abilities.
+    #[must_use]
+    pub fn without(mut self, abilities: BTreeSet<Ability>) -> Self {
+        match &mut self {
+            Self::Trace(watch) | Self::Report(watch) | Self::Culprits(watch) | Self::Stuck(watch) => {
+                watch.without = abilities;
+            }
+            Self::Sessions(sessions) => sessions.watch.without = abilities,
+            Self::Doctor(doctor) => doctor.without = abilities,
+            Self::Explain(_) | Self::Demo(_) | Self::BenchEmpty(_) => {}
+        }
+        self
+    }
 }
 
 /// Whose sockets.
@@ -100,6 +118,8 @@ pub struct WatchOptions {
     pub resolve: bool,
     /// How HAProxy is asked for its sessions.
     pub api: ApiOptions,
+    /// Abilities of the kernel that are not to be used.
+    pub without: BTreeSet<Ability>,
     /// Where to and as what.
     pub output: OutputOptions,
 }
@@ -129,6 +149,8 @@ pub struct DoctorOptions {
     pub target: Target,
     /// How it is asked.
     pub api: ApiOptions,
+    /// Abilities of the kernel that are not to be used.
+    pub without: BTreeSet<Ability>,
     /// Where to and as what.
     pub output: OutputOptions,
 }

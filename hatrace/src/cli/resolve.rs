@@ -1,5 +1,6 @@
 //! From what clap read to what is to be done: defaults filled in, combinations that make no sense refused.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,6 +36,11 @@ const REPORT_ROWS: usize = 10;
 /// # Errors
 /// A combination that makes no sense.
 pub(super) fn resolve(args: Args) -> Result<Invocation, Problem> {
+    let without = args.common.without.iter().copied().collect();
+    Ok(invocation(args)?.without(without))
+}
+
+fn invocation(args: Args) -> Result<Invocation, Problem> {
     let output = output(&args.common)?;
     let api = api(&args.common)?;
     let target = target(args.common.pid)?;
@@ -100,7 +106,12 @@ pub(super) fn resolve(args: Args) -> Result<Invocation, Problem> {
         }
         Some(Command::Doctor) => {
             refuse(before != TraceArgs::default(), "the options before it", "doctor")?;
-            Ok(Invocation::Doctor(DoctorOptions { target, api, output }))
+            Ok(Invocation::Doctor(DoctorOptions {
+                target,
+                api,
+                without: BTreeSet::new(),
+                output,
+            }))
         }
         Some(Command::Demo(own)) => {
             refuse(
@@ -293,6 +304,7 @@ impl Asked {
             by: By::Peer,
             resolve: false,
             api,
+            without: BTreeSet::new(),
             output,
         })
     }

@@ -10,8 +10,11 @@ mod tcp;
 
 pub use host::Host;
 
+use std::collections::BTreeMap;
+
 use hatrace_core::stream::Access;
 
+use crate::ability::Abilities;
 use crate::port::{Check, Status};
 
 impl Check {
@@ -22,6 +25,7 @@ impl Check {
             found: found.into(),
             costs: None,
             remedy: None,
+            figures: BTreeMap::new(),
         }
     }
 
@@ -50,10 +54,10 @@ impl Check {
 /// What was tried by those who know how, with the reason where it failed.
 #[derive(Clone, Debug)]
 pub struct Probes {
-    /// The programs without which nothing is traced loaded.
-    pub load_core: Result<(), String>,
-    /// `fentry/tcp_twsk_destructor` loaded: the exact end of timewaits.
-    pub load_fentry: Result<(), String>,
+    /// The programs without which nothing is traced loaded; what the verifier has looked at, by program.
+    pub core: Result<BTreeMap<String, u32>, String>,
+    /// What can't be had beyond them.
+    pub abilities: Abilities,
     /// A SOCK_DIAG dump of TCP sockets came to its end.
     pub sock_diag: Result<(), String>,
     /// HAProxy's processes: pid, and role in a word (`worker`, `master`).

@@ -1,7 +1,10 @@
 //! May hatrace load programs, can this kernel run them, does it.
 
+use std::collections::BTreeMap;
+
 use super::host::version;
 use super::{Check, Host, Probes};
+use crate::ability::Ability;
 
 /// Kernels that hatrace is tested on, and those it may work on.
 const TESTED: (u32, u32) = (6, 1);
@@ -20,7 +23,7 @@ const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
 pub(super) fn checks(host: &Host, probes: &Probes) -> Vec<Check> {
-    vec![
+    let mut checks = vec![
         rights(host),
         other_processes(host),
         namespaces(host),
@@ -29,13 +32,16 @@ pub(super) fn checks(host: &Host, probes: &Probes) -> Vec<Check> {
         lockdown(host),
         memlock(host),
         core(probes),
-        timewait_ends(probes),
+    ];
+    checks.extend(more(probes));
+    checks.extend([
         statistics(host),
         Check::ok(
             "filesystems",
             "tracefs, debugfs and bpffs are not needed: nothing is pinned, no event is read from them",
         ),
-    ]
+    ]);
+    checks
 }
 
 fn has(host: &Host, capability: u32) -> Option<bool> {
@@ -187,24 +193,44 @@ fn memlock(host: &Host) -> Check {
 
 fn core(probes: &Probes) -> Check {
     let name = "programs";
-    match &probes.load_core {
-        Ok(()) => Check::ok(name, "the kernel half loads: every change of state is seen when it happens"),
+    match &probes.core {
+        Ok(verified) => Check {
+            figures: verified.clone(),
+            ..Check::ok(name, loads(verified))
+        },
         Err(why) => Check::fail(name, format!("the kernel half doesn't load: {why}"), POLLED)
             .remedy("see the lines above; where they are all ok, the reason is the kernel's own (a container? seccomp?)"),
     }
 }
 
-fn timewait_ends(probes: &Probes) -> Check {
-    let name = "timewaits";
-    match &probes.load_fentry {
-        Ok(()) => Check::ok(name, "fentry loads: the moment at which an orphaned FIN_WAIT2 expires is exact"),
-        Err(why) => Check::warn(
-            name,
-            format!("fentry doesn't load: {why}"),
-            "the end of an orphaned FIN_WAIT2 is known to within the sweep interval; its beginning stays exact",
-        )
-        .remedy("--interval 200ms for finer ends; fentry needs CONFIG_FUNCTION_TRACER, and on arm64 Linux 6.0"),
-    }
+fn loads(verified: &BTreeMap<String, u32>) -> String {
+    let all: u64 = verified.values().map(|count| u64::from(*count)).sum();
+    let much = match all {
+        // Before 5.16 the kernel doesn't say.
+        0 => String::new(),
+        all => format!(
+            " ({} programs, the verifier followed {all} instructions)",
+            verified.len()
+        ),
+    };
+    format!("the kernel half loads: every change of state is seen when it happens{much}")
+}
+
+/// What not every kernel has.
+fn more(probes: &Probes) -> impl Iterator<Item = Check> {
+    Ability::ALL.into_iter().map(|ability| {
+        let Some(why) = probes.abilities.why_not(ability) else {
+            return Check::ok(ability.name(), ability.gives());
+        };
+        let check = Check::warn(ability.name(), why, ability.costs());
+        match ability {
+            Ability::TimewaitEnds => check.remedy(
+                "--interval 200ms for finer ends; fentry needs CONFIG_FUNCTION_TRACER, and on arm64 Linux 6.0",
+            ),
+            Ability::OneProcess => check.remedy("Linux 6.1 or newer"),
+            Ability::ResetsSent | Ability::Retransmits => check,
+        }
+    })
 }
 
 fn statistics(host: &Host) -> Check {

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use hatrace_core::stream::Unreachable;
 
 use super::*;
+use crate::ability::Ability;
 
 /// A healthy host; `put` spoils it.
 struct Fake(TempDir);
@@ -69,8 +70,8 @@ fn named(checks: &[Check], name: &str) -> Check {
 
 fn fine() -> Probes {
     Probes {
-        load_core: Ok(()),
-        load_fentry: Ok(()),
+        core: Ok(BTreeMap::from([("set_state".to_owned(), 41_000)])),
+        abilities: Abilities::default(),
         sock_diag: Ok(()),
         haproxy: vec![(5108, "worker".to_owned()), (5106, "master".to_owned())],
         access: vec![(
@@ -93,11 +94,14 @@ fn a_healthy_host_is_all_ok_and_asks_for_nothing() {
 #[test]
 fn whatever_is_not_ok_says_what_it_costs_and_nothing_panics_on_an_empty_host() {
     let empty = tempfile::tempdir().unwrap();
-    let refused = || Err("EPERM".to_owned());
+    let mut abilities = Abilities::default();
+    for ability in Ability::ALL {
+        abilities.lack(ability, "EPERM".to_owned());
+    }
     let probes = Probes {
-        load_core: refused(),
-        load_fentry: refused(),
-        sock_diag: refused(),
+        core: Err("EPERM".to_owned()),
+        abilities,
+        sock_diag: Err("EPERM".to_owned()),
         haproxy: Vec::new(),
         access: vec![(
             7,
@@ -110,7 +114,9 @@ fn whatever_is_not_ok_says_what_it_costs_and_nothing_panics_on_an_empty_host() {
     };
     let all = checks(&Host::at(empty.path()), &probes);
     assert_eq!(named(&all, "programs").status, Status::Fail);
-    assert_eq!(named(&all, "timewaits").status, Status::Warn);
+    for ability in Ability::ALL {
+        assert_eq!(named(&all, ability.name()).status, Status::Warn);
+    }
     assert_eq!(named(&all, "sessions").status, Status::Warn);
     for check in &all {
         assert_eq!(check.costs.is_some(), check.status != Status::Ok, "{check:?}");

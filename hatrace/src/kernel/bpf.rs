@@ -139,6 +139,8 @@ pub fn read_iterator(link: BorrowedFd<'_>) -> io::Result<File> {
 pub struct ProgramFigures {
     /// Times the kernel didn't run it because it was already running on that CPU.
     pub missed: u64,
+    /// Instructions that the verifier has looked at to allow it; 0 before Linux 5.16, which doesn't tell.
+    pub verified: u32,
 }
 
 /// Asks for a program's figures.
@@ -149,6 +151,7 @@ pub fn program_figures(program: BorrowedFd<'_>) -> io::Result<ProgramFigures> {
     /// `struct bpf_prog_info` is longer; what we don't ask for we don't get.
     const LENGTH: usize = 232;
     const RECURSION_MISSES: usize = 208;
+    const VERIFIED_INSNS: usize = 216;
     #[repr(C)]
     struct InfoByFd {
         fd: u32,
@@ -165,5 +168,10 @@ pub fn program_figures(program: BorrowedFd<'_>) -> io::Result<ProgramFigures> {
     let eight = |at: usize| u64::from_ne_bytes(info[at..at + 8].try_into().unwrap_or_default());
     Ok(ProgramFigures {
         missed: eight(RECURSION_MISSES),
+        verified: u32::from_ne_bytes(
+            info[VERIFIED_INSNS..VERIFIED_INSNS + 4]
+                .try_into()
+                .unwrap_or_default(),
+        ),
     })
 }

@@ -202,7 +202,6 @@ pub fn life(told: &wire::Life, now: Mono) -> Option<Life> {
         second,
         orphaned_at: mono(told.orphaned),
         retransmits: u32::from(told.retransmits),
-        reset_received: told.flags & flag::RESET_IN != 0,
         reset_sent: told.flags & flag::RESET_OUT != 0,
         adopted,
     })

@@ -9,6 +9,7 @@ use hatrace_core::ids::Pid;
 
 use super::load::Loaded;
 use super::{bpf, decode};
+use crate::ability::Ability;
 
 /// What a reading is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,15 +83,16 @@ impl Files {
             return Ok(());
         }
         let program = loaded.files().map_err(io::Error::other)?;
+        if !loaded.abilities.has(Ability::OneProcess) {
+            self.whole_host = Some(bpf::link_task_files(program, None)?);
+            loaded.tgids.set(pid.0, true);
+            return Ok(());
+        }
         match bpf::link_task_files(program, Some(pid.0)) {
             Ok(link) => {
                 self.links.insert(pid, link);
             }
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                self.whole_host = Some(bpf::link_task_files(program, None)?);
-                loaded.tgids.set(pid.0, true);
-            }
             Err(error) => return Err(error),
         }
         Ok(())

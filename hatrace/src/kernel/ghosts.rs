@@ -25,7 +25,9 @@ impl Ghosts {
     /// given up, and counted as lost. Says whether another look is wanted: for such records, or for sockets of HAProxy's
     /// that have none.
     pub fn settle(&mut self, table: &Table, now: Mono, sweep: &Sweep) -> bool {
-        let found: HashSet<u64> = sweep.rows.iter().map(|row| row.cookie.0).collect();
+        // A timewait bears the cookie of the full socket that it has taken over from: where the record is there still, its end was missed.
+        let full = sweep.rows.iter().filter(|row| !row.timewait);
+        let found: HashSet<u64> = full.map(|row| row.cookie.0).collect();
         let strange = |row: &&SockRow| row.claim != Claim::None && !row.timewait && row.state.lingers();
         let mut strangers: HashSet<u64> = sweep
             .rows

@@ -1,5 +1,6 @@
 //! Loading and attaching the kernel half: what this kernel allows, asked once, and no more taken than that.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,11 +11,13 @@ use aya::{Btf, Ebpf, EbpfLoader};
 use hatrace_common::names::{map, program};
 use hatrace_common::wire::Listener;
 
+use super::bpf::ProgramFigures;
 use super::figures::Figures;
 use super::memory::{Bits, Ports};
 use super::refusal::{LoadError, refused};
 use super::table::{Size, Table};
 use super::{bpf, btf, offsets};
+use crate::ability::{Abilities, Ability};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hatrace.bpf.o"));
 
@@ -31,6 +34,22 @@ pub struct LoadOptions {
     pub size: Size,
     /// Bytes of the ring; a power of two.
     pub ring_bytes: u32,
+    /// What is to do without.
+    pub without: BTreeSet<Ability>,
+}
+
+impl LoadOptions {
+    /// As little as there can be: for a try.
+    fn least() -> Self {
+        Self {
+            min: Duration::from_secs(1),
+            everything: false,
+            comm: "haproxy".to_owned(),
+            size: Size::of(64, false),
+            ring_bytes: 4096,
+            without: BTreeSet::new(),
+        }
+    }
 }
 
 /// The path of the kernel's BTF: overridable, so that its absence can be tested.
@@ -56,8 +75,8 @@ pub struct Loaded {
     pub control: Array<MapData, u32>,
     /// Counters and histograms.
     pub figures: Figures,
-    /// Whether the end of a timewait is seen exactly.
-    pub exact_timewaits: bool,
+    /// What this kernel allows beyond the core.
+    pub abilities: Abilities,
 }
 
 /// [`Listener`], as aya wants a key.
@@ -68,14 +87,17 @@ pub struct Key(pub Listener);
 unsafe impl aya::Pod for Key {}
 
 /// The programs without which nothing is traced, and the tracepoint of each.
-const CORE: [(&str, &str); 7] = [
+const CORE: [(&str, &str); 4] = [
     (program::SET_STATE, "inet_sock_set_state"),
-    (program::RECEIVE_RESET, "tcp_receive_reset"),
-    (program::SEND_RESET, "tcp_send_reset"),
-    (program::RETRANSMIT, "tcp_retransmit_skb"),
     (program::FORK, "sched_process_fork"),
     (program::EXEC, "sched_process_exec"),
     (program::EXIT, "sched_process_exit"),
+];
+
+/// Those that tell more, where this kernel has their tracepoint as it is expected.
+const MORE: [(Ability, &str, &str); 2] = [
+    (Ability::ResetsSent, program::SEND_RESET, "tcp_send_reset"),
+    (Ability::Retransmits, program::RETRANSMIT, "tcp_retransmit_skb"),
 ];
 
 struct Prepared {
@@ -195,17 +217,11 @@ impl Loaded {
         for (name, _) in CORE {
             attach_tracepoint(&mut ebpf, name)?;
         }
-        let exact_timewaits = match load_fentry(&mut ebpf, &btf) {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::debug!("timewait ends are polled: {error}");
-                false
-            }
-        };
-        Self::with_maps(ebpf, size, exact_timewaits)
+        let abilities = try_more(&mut ebpf, &btf, Abilities::all_but(&options.without));
+        Self::with_maps(ebpf, size, abilities)
     }
 
-    fn with_maps(mut ebpf: Ebpf, size: Size, exact_timewaits: bool) -> Result<Self, LoadError> {
+    fn with_maps(mut ebpf: Ebpf, size: Size, abilities: Abilities) -> Result<Self, LoadError> {
         let map_error = |name: &'static str| move |error: aya::maps::MapError| refused(name, &error);
         let io_error = |name: &'static str| move |error: std::io::Error| refused(name, &error);
         let records = take(&mut ebpf, map::RECORDS)?;
@@ -232,7 +248,7 @@ impl Loaded {
             listeners,
             control,
             figures,
-            exact_timewaits,
+            abilities,
         })
     }
 
@@ -247,70 +263,104 @@ impl Loaded {
     /// # Errors
     /// It isn't loaded.
     pub fn files(&self) -> Result<BorrowedFd<'_>, LoadError> {
-        let found = self
-            .ebpf
-            .program(program::FILES)
-            .ok_or_else(|| missing(program::FILES))?;
-        let found: &Iter = found
-            .try_into()
-            .map_err(|error| refused(program::FILES, &error))?;
-        found
-            .fd()
-            .map(AsFd::as_fd)
-            .map_err(|error| refused(program::FILES, &error))
+        files_of(&self.ebpf)
     }
 
     /// Runs that the kernel refused because the program was already running on that CPU, of the programs that keep lives.
     #[must_use]
     pub fn missed_runs(&self) -> u64 {
-        CORE.iter()
-            .filter_map(|(name, _)| {
-                let found: &BtfTracePoint = self.ebpf.program(name)?.try_into().ok()?;
-                bpf::program_figures(found.fd().ok()?.as_fd()).ok()
-            })
-            .map(|figures| figures.missed)
-            .sum()
+        self.programs().map(|(_, figures)| figures.missed).sum()
+    }
+
+    /// What the verifier has looked at, by program: instructions, along all the ways that it has followed.
+    #[must_use]
+    pub fn verified(&self) -> BTreeMap<String, u32> {
+        self.programs()
+            .map(|(name, figures)| (name.to_owned(), figures.verified))
+            .collect()
+    }
+
+    /// Those that are loaded, and what the kernel says of them.
+    fn programs(&self) -> impl Iterator<Item = (&str, ProgramFigures)> {
+        self.ebpf.programs().filter_map(|(name, program)| {
+            let figures = bpf::program_figures(program.fd().ok()?.as_fd()).ok()?;
+            Some((name, figures))
+        })
     }
 }
 
-/// What `doctor` wants to know of this kernel: can the core be loaded, can fentry.
+/// Loads and attaches what tells more; what this kernel refuses is lived without.
+fn try_more(ebpf: &mut Ebpf, btf: &Btf, mut abilities: Abilities) -> Abilities {
+    let mut tried = |ability: Ability, attempt: &mut dyn FnMut() -> Result<(), LoadError>| {
+        if abilities.has(ability)
+            && let Err(error) = attempt()
+        {
+            tracing::debug!("{}: {error}", ability.name());
+            abilities.lack(ability, error.in_a_line());
+        }
+    };
+    for (ability, name, tracepoint) in MORE {
+        tried(ability, &mut || {
+            load_tracepoint(ebpf, btf, name, tracepoint)?;
+            attach_tracepoint(ebpf, name)
+        });
+    }
+    tried(Ability::TimewaitEnds, &mut || load_fentry(ebpf, btf));
+    tried(Ability::OneProcess, &mut || {
+        let files = files_of(ebpf)?;
+        bpf::link_task_files(files, Some(std::process::id()))
+            .map(drop)
+            .map_err(|error| refused("an iterator over the files of one process", &error))
+    });
+    abilities
+}
+
+/// The fd iterator's program.
+fn files_of(ebpf: &Ebpf) -> Result<BorrowedFd<'_>, LoadError> {
+    let found = ebpf
+        .program(program::FILES)
+        .ok_or_else(|| missing(program::FILES))?;
+    let found: &Iter = found
+        .try_into()
+        .map_err(|error| refused(program::FILES, &error))?;
+    found
+        .fd()
+        .map(AsFd::as_fd)
+        .map_err(|error| refused(program::FILES, &error))
+}
+
+/// What `doctor` wants to know of this kernel.
 #[derive(Debug)]
 pub struct Probe {
-    /// The core programs and their maps.
-    pub core: Result<(), LoadError>,
-    /// The optional fentry program.
-    pub fentry: Result<(), LoadError>,
+    /// The core programs and their maps; what the verifier has looked at, by program.
+    pub core: Result<BTreeMap<String, u32>, LoadError>,
+    /// What is lacking beyond the core.
+    pub abilities: Abilities,
 }
 
 /// Loads everything once, and lets go of it.
 #[must_use]
-pub fn probe() -> Probe {
+pub fn probe(without: &BTreeSet<Ability>) -> Probe {
     let options = LoadOptions {
-        min: Duration::from_secs(1),
-        everything: false,
-        comm: "haproxy".to_owned(),
-        size: Size::of(64, false),
-        ring_bytes: 4096,
+        without: without.clone(),
+        ..LoadOptions::least()
     };
     match Loaded::load(&options) {
-        Ok(loaded) if loaded.exact_timewaits => Probe {
-            core: Ok(()),
-            fentry: Ok(()),
+        Ok(loaded) => Probe {
+            core: Ok(loaded.verified()),
+            abilities: loaded.abilities,
         },
-        Ok(_) => Probe {
-            core: Ok(()),
-            fentry: fentry_alone(&options),
-        },
-        Err(error) => Probe {
-            core: Err(error),
-            fentry: fentry_alone(&options),
-        },
+        Err(error) => {
+            let mut abilities = Abilities::all_but(without);
+            for ability in Ability::ALL {
+                abilities.lack(ability, "the kernel half doesn't load".to_owned());
+            }
+            Probe {
+                core: Err(error),
+                abilities,
+            }
+        }
     }
-}
-
-fn fentry_alone(options: &LoadOptions) -> Result<(), LoadError> {
-    let Prepared { mut ebpf, btf, .. } = prepare(options)?;
-    load_fentry(&mut ebpf, &btf)
 }
 
 /// Empty programs on the hook of the busiest one: the floor of the bench. They run until the value is dropped.
@@ -318,13 +368,7 @@ fn fentry_alone(options: &LoadOptions) -> Result<(), LoadError> {
 /// # Errors
 /// What this kernel, or our rights, don't allow.
 pub fn load_empty() -> Result<Ebpf, LoadError> {
-    let options = LoadOptions {
-        min: Duration::from_secs(1),
-        everything: false,
-        comm: String::new(),
-        size: Size::of(64, false),
-        ring_bytes: 4096,
-    };
+    let options = LoadOptions::least();
     let Prepared { mut ebpf, btf, .. } = prepare(&options)?;
     load_tracepoint(&mut ebpf, &btf, program::EMPTY_SET_STATE, "inet_sock_set_state")?;
     attach_tracepoint(&mut ebpf, program::EMPTY_SET_STATE)?;

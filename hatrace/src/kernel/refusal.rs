@@ -25,6 +25,14 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// Its first line.
+    #[must_use]
+    pub fn in_a_line(&self) -> String {
+        self.to_string().lines().next().unwrap_or_default().to_owned()
+    }
+}
+
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = brief(&error.to_string());
     let mut next = error.source();

@@ -18,6 +18,7 @@ use super::load::{LoadOptions, Loaded};
 use super::memory;
 use super::ports::{Told, address_of};
 use super::refusal::LoadError;
+use crate::ability::Abilities;
 use crate::clock;
 use crate::error::Problem;
 use crate::port::{Cost, Depth, Source, Stamped};
@@ -95,10 +96,10 @@ impl Traced {
         Ok(this)
     }
 
-    /// Whether ends of timewaits are exact.
+    /// What this kernel allows beyond the core.
     #[must_use]
-    pub const fn exact_timewaits(&self) -> bool {
-        self.loaded.exact_timewaits
+    pub const fn abilities(&self) -> &Abilities {
+        &self.loaded.abilities
     }
 
     fn read_files(&mut self, purpose: Purpose) -> std::io::Result<Vec<Held>> {

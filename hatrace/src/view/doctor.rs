@@ -96,6 +96,8 @@ pub fn json(out: &mut dyn Write, checks: &[Check]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::view::sample;
 
@@ -107,6 +109,7 @@ mod tests {
                 found: "Linux 6.18.0 with BTF".to_owned(),
                 costs: None,
                 remedy: None,
+                figures: BTreeMap::new(),
             },
             Check {
                 name: "timewaits".to_owned(),
@@ -114,6 +117,7 @@ mod tests {
                 found: "fentry does not load".to_owned(),
                 costs: Some("the end of an orphaned FIN_WAIT2 is known to ±1s".to_owned()),
                 remedy: Some("a kernel with CONFIG_FUNCTION_TRACER=y".to_owned()),
+                figures: BTreeMap::new(),
             },
         ]
     }

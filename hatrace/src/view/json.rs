@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use self::socket::{Row, lingering};
 use super::page::Page;
 use super::{units, words};
+use crate::ability::Ability;
 use crate::port::{Context, Cost, Mode};
 
 /// The schema's version.
@@ -147,11 +148,14 @@ fn target(snapshot: &Snapshot, context: &Context) -> Value {
         Mode::Traced { .. } => None,
         Mode::Polled { why } => why.as_deref(),
     };
-    let timewaits = match context.mode {
-        Mode::Traced {
-            exact_timewaits: true,
-        } => "exact",
-        Mode::Traced { .. } | Mode::Polled { .. } => "polled",
+    let timewaits = if context.mode.exact_timewaits() {
+        "exact"
+    } else {
+        "polled"
+    };
+    let lacking = match &context.mode {
+        Mode::Traced { abilities } => abilities.lacking().map(lack).collect(),
+        Mode::Polled { .. } => Vec::new(),
     };
     json!({
         "pids": context.pids.iter().map(|pid| pid.0).collect::<Vec<_>>(),
@@ -160,6 +164,7 @@ fn target(snapshot: &Snapshot, context: &Context) -> Value {
         "mode": context.mode.name(),
         "mode_because": why,
         "timewaits": timewaits,
+        "lacking": lacking,
         "sweep_interval_s": units::seconds(context.sweep_interval),
         "min_s": units::seconds(context.min),
         "configuration": snapshot.configured.iter().map(|(pid, configuration)| json!({
@@ -169,6 +174,11 @@ fn target(snapshot: &Snapshot, context: &Context) -> Value {
         })).collect::<Vec<_>>(),
         "api": snapshot.asking.iter().map(|asking| api(asking, snapshot)).collect::<Vec<_>>(),
     })
+}
+
+/// What this kernel doesn't allow.
+fn lack((ability, why): (Ability, &str)) -> Value {
+    json!({ "ability": ability.name(), "because": why, "costs": ability.costs() })
 }
 
 /// How the asking of one process went.

@@ -17,6 +17,7 @@ use hatrace_core::tcp::TcpState;
 use hatrace_core::time::{Age, AgeBound, Mono};
 use hatrace_core::verdicts::{Confidence, Finding, Fix, Responsible, Verdict, Whom};
 
+use crate::ability::Abilities;
 use crate::port::{Context, Mode};
 
 /// What a view writes.
@@ -337,7 +338,7 @@ pub(crate) fn context() -> Context {
         master: Some(Pid(5106)),
         haproxy_version: Some("2.6.12-1+deb12u4".to_owned()),
         mode: Mode::Traced {
-            exact_timewaits: true,
+            abilities: Abilities::default(),
         },
         started_at: "2026-11-20T09:44:00Z".parse().unwrap(),
         started_mono: Mono::from_ns(100_000_000_000),

@@ -11,6 +11,7 @@ use hatrace_core::stream::{Streamless, Unreachable};
 use hatrace_core::tcp::TcpState;
 
 use super::units;
+use crate::ability::Ability;
 use crate::port::{Context, Mode};
 
 /// What the kernel says with a state, and who must do what for it to end. A state blames nobody.
@@ -152,10 +153,13 @@ pub fn holders(context: &Context) -> String {
 pub fn mode(context: &Context) -> String {
     let every = units::round(context.sweep_interval);
     match &context.mode {
-        Mode::Traced {
-            exact_timewaits: true,
-        } => "traced".to_owned(),
-        Mode::Traced { .. } => format!("traced, timewaits polled every {every}"),
+        Mode::Traced { abilities } => {
+            let lacking = abilities.lacking().map(|(ability, _)| match ability {
+                Ability::TimewaitEnds => format!(", timewaits polled every {every}"),
+                other => format!(", without {}", other.name()),
+            });
+            format!("traced{}", lacking.collect::<String>())
+        }
         Mode::Polled { why: None } => format!("polled every {every}"),
         Mode::Polled { why: Some(why) } => format!("polled every {every} ({})", clean(why)),
     }
@@ -274,6 +278,7 @@ mod tests {
     use hatrace_core::ids::Pid;
 
     use super::*;
+    use crate::ability::Abilities;
     use crate::view::sample;
 
     #[test]
@@ -295,10 +300,16 @@ mod tests {
         context.master = None;
         assert_eq!(processes(&context), "pid 1, pid 2");
         assert_eq!(holders(&context), "1,2");
-        context.mode = Mode::Traced {
-            exact_timewaits: false,
+        let without = |names: &[Ability]| Mode::Traced {
+            abilities: Abilities::all_but(&names.iter().copied().collect()),
         };
-        assert_eq!(mode(&context), "traced, timewaits polled every 1s");
+        context.mode = without(&[]);
+        assert_eq!(mode(&context), "traced");
+        context.mode = without(&[Ability::TimewaitEnds, Ability::Retransmits]);
+        assert_eq!(
+            mode(&context),
+            "traced, timewaits polled every 1s, without retransmits"
+        );
         context.mode = Mode::Polled {
             why: Some("no BTF".to_owned()),
         };

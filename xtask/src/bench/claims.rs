@@ -199,7 +199,7 @@ fn growth(results: &Results) -> Vec<Claim> {
     let claim = |what: &str, budget, measured: Option<f64>, unit: &str, most: f64| Claim {
         what: what.to_owned(),
         budget,
-        measured: measured.map(|value| format!("{value:.0} {unit}")),
+        measured: measured.map(|value| format!("{value:.*} {unit}", usize::from(most < 100.0))),
         met: measured.map(|value| value <= most),
         control: dash(),
     };

@@ -108,7 +108,6 @@ fn beside_others(results: &Results, out: &mut String) {
 fn purpose(name: &str) -> &'static str {
     match name {
         "set_state" => "every transition of every TCP socket on the host",
-        "receive_reset" => "a RST that came, as evidence on a life",
         "send_reset" => "a RST that went out, as evidence on a life, or that there is no timewait",
         "retransmit" => "a segment sent again, by a socket that connects or closes",
         "process_fork" | "process_exec" | "process_exit" => "processes of HAProxy's that come and go",

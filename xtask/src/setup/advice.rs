@@ -104,7 +104,7 @@ mod tests {
             false,
         );
         assert!(
-            fedora.contains("sudo dnf install haproxy iproute openssl wrk bpftool libbpf-tools"),
+            fedora.contains("sudo dnf install haproxy iproute openssl qemu-system-x86-core busybox xz wrk bpftool libbpf-tools"),
             "{fedora}"
         );
         let ubuntu = text(&missing, "ID=ubuntu\nID_LIKE=debian\n", false);

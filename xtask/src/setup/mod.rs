@@ -3,6 +3,7 @@
 //! Looking is quick (files on PATH, no program is started but bpf-linker), so every command begins with it.
 
 mod advice;
+pub(crate) mod archive;
 mod debian;
 mod needs;
 pub(crate) mod toolchain;

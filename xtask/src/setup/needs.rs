@@ -38,7 +38,7 @@ impl Packages {
 
 use Purpose::{Bench, Demo, Test};
 
-pub(super) static TOOLS: [Need; 6] = [
+pub(super) static TOOLS: [Need; 9] = [
     Need {
         tool: "haproxy",
         purposes: &[Demo, Test, Bench],
@@ -68,6 +68,48 @@ pub(super) static TOOLS: [Need; 6] = [
         why: "a TLS client that misbehaves, and its certificate",
         takes: "3 s",
         optional: false,
+    },
+    Need {
+        tool: "qemu-system-x86_64",
+        purposes: &[Test],
+        packages: Packages {
+            debian: "qemu-system-x86",
+            fedora: "qemu-system-x86-core",
+            arch: "qemu-system-x86",
+            suse: "qemu-x86",
+            alpine: "qemu-system-x86_64",
+        },
+        why: "other kernels than this machine's to test on, emulated",
+        takes: "15 s",
+        optional: true,
+    },
+    Need {
+        tool: "busybox",
+        purposes: &[Test],
+        packages: Packages {
+            debian: "busybox-static",
+            fedora: "busybox",
+            arch: "busybox",
+            suse: "busybox-static",
+            alpine: "busybox-static",
+        },
+        why: "the first program of those virtual machines",
+        takes: "2 s",
+        optional: true,
+    },
+    Need {
+        tool: "xz",
+        purposes: &[Test],
+        packages: Packages {
+            debian: "xz-utils",
+            fedora: "xz",
+            arch: "xz",
+            suse: "xz",
+            alpine: "xz",
+        },
+        why: "unpacks those kernels' modules",
+        takes: "2 s",
+        optional: true,
     },
     Need {
         tool: "wrk",

@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
+use super::archive::Archive;
 use super::debian;
 use crate::process;
 use crate::workspace::Workspace;
@@ -36,9 +37,6 @@ const RELEASES: [Release; 3] = [
     },
 ];
 
-/// A keyring that every Debian has.
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
 /// Unpacks those that aren't there yet. One that can't be had is said and lived without: its tests are skipped, by name.
 pub(crate) fn ensure(workspace: &Workspace) {
     if !debian::is_debian() || !process::is_root() {
@@ -65,18 +63,12 @@ fn unpack(release: &Release, folder: &Path) -> Result<()> {
     // What an earlier try has left half done.
     let _ = std::fs::remove_dir_all(folder);
     let root = folder.join("root");
-    for part in ["lists/partial", "cache/archives/partial", "root"] {
-        std::fs::create_dir_all(folder.join(part))?;
-    }
-    let mirror = mirror()?;
-    let sources: String = std::iter::once(&release.name)
-        .chain(release.with)
-        .map(|suite| format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"))
+    std::fs::create_dir_all(&root)?;
+    let suites: Vec<&str> = std::iter::once(release.name)
+        .chain(release.with.iter().copied())
         .collect();
-    std::fs::write(folder.join("sources.list"), sources)?;
-    std::fs::write(folder.join("status"), "")?;
-    process::capture(apt(folder).arg("update"))?;
-    process::capture(apt(folder).args([
+    let archive = Archive::open(folder, &suites)?;
+    process::capture(archive.apt("apt-get").args([
         "install",
         "--yes",
         "--download-only",
@@ -85,7 +77,7 @@ fn unpack(release: &Release, folder: &Path) -> Result<()> {
         release.name,
         "haproxy",
     ]))?;
-    for package in packages(&folder.join("cache/archives"))? {
+    for package in packages(&archive.packages())? {
         process::capture(Command::new("dpkg-deb").arg("-x").arg(package).arg(&root))?;
     }
     // What base-files would bring: the merged /usr; what running needs beside it.
@@ -110,9 +102,7 @@ fn unpack(release: &Release, folder: &Path) -> Result<()> {
             .arg(&root)
             .args(["/usr/sbin/haproxy", "-v"]),
     )?;
-    for spent in ["lists", "cache"] {
-        std::fs::remove_dir_all(folder.join(spent))?;
-    }
+    archive.close()?;
     let version = version
         .split_whitespace()
         .nth(2)
@@ -120,48 +110,6 @@ fn unpack(release: &Release, folder: &Path) -> Result<()> {
         .to_owned();
     std::fs::write(folder.join("ready"), version)?;
     Ok(())
-}
-
-/// apt with a state of its own: this machine's packages are neither read nor touched.
-fn apt(folder: &Path) -> Command {
-    let mut command = Command::new("apt-get");
-    command.arg("-q").env("DEBIAN_FRONTEND", "noninteractive");
-    let place = |name: &str| folder.join(name).display().to_string();
-    for (key, value) in [
-        ("Dir::Etc::SourceList", place("sources.list")),
-        ("Dir::Etc::SourceParts", "/dev/null".to_owned()),
-        ("Dir::State", place("")),
-        ("Dir::State::Lists", place("lists")),
-        ("Dir::State::status", place("status")),
-        ("Dir::Cache", place("cache")),
-        ("Acquire::Languages", "none".to_owned()),
-        ("APT::Sandbox::User", "root".to_owned()),
-        ("Debug::NoLocking", "1".to_owned()),
-    ] {
-        command.arg("-o").arg(format!("{key}={value}"));
-    }
-    command
-}
-
-/// The archive this machine's own packages come from.
-fn mirror() -> Result<String> {
-    let mut command = Command::new("apt-get");
-    command.args([
-        "indextargets",
-        "--format",
-        "$(REPO_URI) $(CODENAME)",
-        "Created-By: Packages",
-    ]);
-    let targets = process::capture(&mut command)?;
-    let main = targets
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        // Security and updates have a codename with a hyphen.
-        .find(|(_, codename)| !codename.contains('-'));
-    match main {
-        Some((uri, _)) => Ok(uri.to_owned()),
-        None => bail!("apt knows no archive: apt-get update"),
-    }
 }
 
 fn packages(folder: &Path) -> Result<Vec<PathBuf>> {

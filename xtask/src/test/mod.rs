@@ -13,7 +13,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::build;
 use crate::failure::Failure;
+use crate::process;
 use crate::setup::{self, Purpose};
+use crate::vm;
 use crate::workspace::Workspace;
 use stage::Stage;
 use tally::Tally;
@@ -34,6 +36,7 @@ pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
     for stage in stages(workspace, &options)? {
         total.add(stage.run(workspace, &skipped_file)?);
     }
+    total.add(kernels(workspace, &options)?);
     let skipped = std::fs::read_to_string(&skipped_file)
         .with_context(|| format!("reading {}", skipped_file.display()))?;
     total.skip(&skipped);
@@ -50,6 +53,33 @@ pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
         bail!("no test ran at all");
     }
     Ok(())
+}
+
+/// The live tests on other kernels. What there is none of here is skipped, and says why.
+fn kernels(workspace: &Workspace, options: &Options) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let lack = ["qemu-system-x86_64", "busybox", "xz"]
+        .into_iter()
+        .find(|tool| process::which(tool).is_none());
+    if let Some(tool) = lack {
+        tally.other(
+            0,
+            0,
+            1,
+            vec![format!("skipped: other kernels: {tool} isn't installed")],
+        );
+        return Ok(tally);
+    }
+    eprintln!("test: other kernels");
+    for outcome in vm::usual(workspace, options.filter.as_deref())? {
+        tally.other(
+            outcome.passed(),
+            outcome.failed(),
+            outcome.skipped(),
+            outcome.reasons(),
+        );
+    }
+    Ok(tally)
 }
 
 struct Options {

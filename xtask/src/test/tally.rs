@@ -52,6 +52,14 @@ impl Tally {
         }
     }
 
+    /// What was counted elsewhere.
+    pub(super) fn other(&mut self, passed: usize, failed: usize, skipped: usize, reasons: Vec<String>) {
+        self.passed += passed;
+        self.failed += failed;
+        self.skipped += skipped;
+        self.reasons.extend(reasons);
+    }
+
     pub(super) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
