@@ -14,6 +14,15 @@ pub fn now() -> Mono {
     Mono::from_ns(seconds * 1_000_000_000 + nanos)
 }
 
+/// The processor time that this thread has used: what it cost, however long others kept it waiting meanwhile.
+#[must_use]
+pub fn own_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::new(seconds, nanos)
+}
+
 /// The same moment on both clocks. This program may be held up between two readings: of several tries the closest one counts.
 #[must_use]
 pub fn both() -> (jiff::Timestamp, Mono) {

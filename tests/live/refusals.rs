@@ -70,15 +70,18 @@ fn no_rights() {
     let netns = Netns::new();
     let haproxy = Haproxy::start(&netns, TCP);
     let pid = haproxy.pid().to_string();
-    // Where nobody can read the build tree, the binary is put where everyone can.
+    // Where nobody can read the build tree, the binary is put where everyone can. Not by this process: another test's child, forked
+    // while the copy is open for writing, would inherit that, and the kernel runs no file that somebody may write (ETXTBSY).
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("hatrace");
-    std::fs::copy(binary(), &copy).unwrap();
-    let open = |path: &std::path::Path| {
-        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    };
-    open(directory.path());
-    open(&copy);
+    std::fs::set_permissions(
+        directory.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let mut install = Command::new("install");
+    let installed = install.args(["-m", "755"]).arg(binary()).arg(&copy).status();
+    assert!(installed.unwrap().success(), "{}", copy.display());
     for args in [
         ["--mode", "traced", "--pid", &pid].as_slice(),
         &["report", "-d", "1", "--mode", "traced", "--pid", &pid],

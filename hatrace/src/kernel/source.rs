@@ -28,7 +28,7 @@ use crate::target::{Target, tables};
 /// The table is read this often: how late a socket that lingers is noticed.
 const SCAN: Duration = Duration::from_millis(250);
 
-/// After a scan that took a millisecond, this many of silence at least: the table may be large.
+/// After a scan that took a millisecond of processor time, this many of silence at least: the table may be large.
 const PATIENCE: u32 = 100;
 
 /// The kernel half at work.
@@ -42,6 +42,9 @@ pub struct Traced {
     sweep_interval: Duration,
     min: Duration,
     last_scan: Option<Mono>,
+    /// Processor time of the last scan. Not how long it took: one that was kept waiting by a busy machine says nothing of the table, and
+    /// the table grows at scans alone.
+    scan_cpu: Duration,
     last_sweep: Option<Mono>,
     /// Cookies of closing lives of which a sweep has told the addresses.
     named: BTreeSet<Cookie>,
@@ -77,6 +80,7 @@ impl Traced {
             sweep_interval,
             min: options.min,
             last_scan: None,
+            scan_cpu: Duration::ZERO,
             last_sweep: None,
             named: BTreeSet::new(),
             unnamed: false,
@@ -151,7 +155,7 @@ impl Traced {
         let (mut unnamed, mut steps) = (false, 0);
         let (min, named) = (self.min, &self.named);
         // What was adopted in this very look may have begun to close after the look's own moment.
-        let read = clock::now();
+        let (read, cpu) = (clock::now(), clock::own_cpu());
         let used = self.loaded.table.scan(|record| {
             let side = decode::side(record.side);
             steps += u64::from(record.steps);
@@ -189,6 +193,7 @@ impl Traced {
         out.push((now, Input::Counts(Box::new(counts))));
         self.last_scan = Some(now);
         self.cost.scan = self.cost.scan.max(clock::now().since(read));
+        self.scan_cpu = clock::own_cpu().saturating_sub(cpu);
     }
 
     /// A sweep for timewaits and addresses; with what HAProxy's processes have open it tells of all that lingers.
@@ -305,7 +310,7 @@ impl Source for Traced {
         let sweep_due = Self::due(self.last_sweep, now, self.sweep_interval);
         // Adoption before the first scan: what is older than hatrace is in the table by then.
         let adopted = (self.last_sweep.is_none()).then(|| self.held_by_cookie(now, out));
-        if full || Self::due(self.last_scan, now, SCAN.max(self.cost.scan * PATIENCE)) {
+        if full || Self::due(self.last_scan, now, SCAN.max(self.scan_cpu * PATIENCE)) {
             self.scan(now, out);
         }
         if full || sweep_due && (self.timewaits || self.unnamed || self.strangers) {

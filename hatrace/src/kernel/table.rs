@@ -54,6 +54,11 @@ impl Size {
         self.pages * PAGE
     }
 
+    /// So many more lives may begin before the next scan. Only a table that was made small on purpose, to see it grow, expects fewer.
+    fn burst(self) -> usize {
+        BURST.min(self.homes() as usize * PLACES)
+    }
+
     /// Buckets of a level.
     #[must_use]
     pub const fn buckets(self, level: u32) -> u32 {
@@ -123,7 +128,7 @@ impl Table {
     /// # Errors
     /// As the kernel says: it may have no memory for it.
     pub fn grow(&mut self, used: usize) -> io::Result<()> {
-        let soon = used + BURST.min(self.size.homes() as usize / 2);
+        let soon = used + self.size.burst();
         while self.size.grows && self.levels.len() < table::LEVELS as usize && soon * 5 > self.room() * 3 {
             self.add_level()?;
         }

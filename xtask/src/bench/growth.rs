@@ -84,7 +84,6 @@ fn calm() {
 
 /// Every size with every traffic, and one size where all that is open lingers.
 pub(super) fn measure(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
-    let _statistics = bpfstats::enable()?;
     let rig = Rig::start(&bench.folder)?;
     for &sockets in bench.effort.sizes {
         if sockets == SWEPT {
@@ -119,6 +118,8 @@ fn point(
     );
     let mut pids = crowd.pids();
     pids.push(rig.pid());
+    // What the programs take is told by connection; where none comes, the statistics would only make each run of them dearer.
+    let _statistics = traffic.map(|_| bpfstats::enable()).transpose()?;
     let before = bpfstats::read()?;
     let tracer = Tracer::start(Variant::Traced, &bench.hatrace, &pids, &bench.folder)?;
     // Adoption and the first survey are the beginning's; what goes on is what grows.
