@@ -243,14 +243,10 @@ impl Engine {
         if entry.is_none() {
             self.adopted += u64::from(ended.life.adopted);
         }
-        let mut entry = match entry {
-            Some(mut entry) => {
-                entry.update(ended.life.clone());
-                ended.life = entry.life.clone();
-                entry
-            }
-            None => Entry::new(ended.life.clone(), Witness::Table { scan: self.scan }),
-        };
+        let witness = Witness::Table { scan: self.scan };
+        let mut entry = entry.unwrap_or_else(|| Entry::new(ended.life.clone(), witness));
+        entry.end(ended.life, ended.from, ended.at);
+        ended.life = entry.life.clone();
         entry.seen = Some(self.seen_at_end(&ended, entry.seen));
         let end = (ended.at, ended.from, Next::Ended(ending));
         for (step, until, _) in spans(&ended.life, Some(end)) {

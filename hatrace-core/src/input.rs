@@ -96,7 +96,7 @@ pub struct Counts {
     pub reset_by_haproxy: BySide<u64>,
     /// TIME_WAITs begun, straight from a full socket.
     pub timewait_begun: BySide<u64>,
-    /// MPTCP subflows seen and not joined.
+    /// MPTCP sockets of HAProxy's seen, and not followed.
     pub mptcp: u64,
     /// Dwell times of the lives that were only counted.
     pub short: Vec<ShortDwell>,

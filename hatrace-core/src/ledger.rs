@@ -101,6 +101,13 @@ pub enum Witness {
     Sweep,
 }
 
+/// When a state was entered that came after `known` and has lasted since `since`.
+fn after(known: Step, since: Since) -> Since {
+    let earliest = known.at.earliest().unwrap_or_else(|| known.at.latest());
+    let latest = since.latest();
+    tighten(since, Since::Between { earliest, latest })
+}
+
 /// One life that goes on.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -179,11 +186,36 @@ impl Entry {
         const SCANS: u64 = 2;
         match self.doubted {
             Some((doubted, at)) if doubted == state && scan >= at + SCANS => {
-                self.corrected = Some(Step { state, at: since });
+                let at = self.life.current().map_or(since, |known| after(known, since));
+                self.corrected = Some(Step { state, at });
             }
             Some((doubted, _)) if doubted == state => {}
             _ => self.doubted = Some((state, scan)),
         }
+    }
+
+    /// The record as it was delivered at its end, `at`, when the socket left `from` for CLOSE. Where the way there was missed, `from` was
+    /// entered some time in between; a look may know more of that.
+    pub fn end(&mut self, life: Life, from: TcpState, at: Mono) {
+        let looked = self.corrected.filter(|step| step.state == from);
+        self.update(life);
+        if let Some(known) = self
+            .life
+            .current()
+            .filter(|step| from.closing() && step.state != from)
+        {
+            let entered = after(known, Since::Before(at));
+            let step = Step {
+                state: from,
+                at: looked.map_or(entered, |looked| tighten(entered, looked.at)),
+            };
+            if self.life.closing.is_none() {
+                self.life.closing = Some(step);
+            } else {
+                self.life.second = Some(step);
+            }
+        }
+        self.corrected = None;
     }
 
     /// A look at the socket narrows down when an adopted one began.
@@ -195,6 +227,8 @@ impl Entry {
         let at = tighten(current.at, since);
         if let Some(timewait) = &mut self.timewait {
             *timewait = at;
+        } else if let Some(corrected) = &mut self.corrected {
+            corrected.at = at;
         } else if let Some(step) = self.life.second.as_mut().or(self.life.closing.as_mut()) {
             step.at = at;
         }

@@ -1,5 +1,5 @@
-//! What this kernel lets hatrace do beyond the core. Each is tried, once, when the kernel half is loaded; without one, what it would have
-//! told is known less well, and everything else stays as it is.
+//! What this kernel lets hatrace do. Each is tried, once, when hatrace begins; without one, what it would have told is known less well,
+//! and everything else stays as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -7,6 +7,10 @@ use std::str::FromStr;
 /// Something that not every kernel has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ability {
+    /// The kernel half: `tp_btf` programs, an iterator over files, a ring buffer. Without it hatrace polls.
+    Programs,
+    /// `NETLINK_SOCK_DIAG` dumps of TCP sockets (tcp_diag, inet_diag).
+    SockDiag,
     /// `fentry/tcp_twsk_destructor`: the moment at which a timewait ends.
     TimewaitEnds,
     /// `tp_btf/tcp_send_reset`: HAProxy's RST that stands in for a timewait (`TCP_LINGER2` below zero).
@@ -19,7 +23,17 @@ pub enum Ability {
 
 impl Ability {
     /// All of them, in the order of docs.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
+        Self::Programs,
+        Self::SockDiag,
+        Self::TimewaitEnds,
+        Self::ResetsSent,
+        Self::Retransmits,
+        Self::OneProcess,
+    ];
+
+    /// What the kernel half can do without, tried when it is loaded.
+    pub const MORE: [Self; 4] = [
         Self::TimewaitEnds,
         Self::ResetsSent,
         Self::Retransmits,
@@ -30,6 +44,8 @@ impl Ability {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Programs => "programs",
+            Self::SockDiag => "sock_diag",
             Self::TimewaitEnds => "timewait-ends",
             Self::ResetsSent => "resets-sent",
             Self::Retransmits => "retransmits",
@@ -41,6 +57,8 @@ impl Ability {
     #[must_use]
     pub const fn gives(self) -> &'static str {
         match self {
+            Self::Programs => "the kernel half loads: every change of state is seen when it happens",
+            Self::SockDiag => "TCP sockets can be listed with their queues and timers",
             Self::TimewaitEnds => "fentry loads: the moment at which an orphaned FIN_WAIT2 expires is exact",
             Self::ResetsSent => {
                 "a RST in place of a timewait (TCP_LINGER2 below zero) is seen when it is sent"
@@ -54,6 +72,12 @@ impl Ability {
     #[must_use]
     pub const fn costs(self) -> &'static str {
         match self {
+            Self::Programs => {
+                "polled mode: states are seen by looking again and again, ends are known to within the poll interval"
+            }
+            Self::SockDiag => {
+                "no sweep: no unread bytes, no kernel timers, no ages of older sockets, no addresses of orphaned ones; and no polled mode"
+            }
             Self::TimewaitEnds => {
                 "the end of an orphaned FIN_WAIT2 is known to within the sweep interval; its beginning stays exact"
             }
@@ -129,7 +153,7 @@ mod tests {
             assert_eq!(ability.name().parse(), Ok(ability));
         }
         let told = "fentry".parse::<Ability>().expect_err("no such name");
-        assert!(told.contains("timewait-ends, resets-sent"), "{told}");
+        assert!(told.contains("sock_diag, timewait-ends"), "{told}");
     }
 
     #[test]

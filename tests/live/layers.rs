@@ -69,18 +69,27 @@ fn multipath(netns: &Netns, address: &str) -> Option<TcpStream> {
     })
 }
 
-/// HAProxy's end of an MPTCP connection is a socket of its own above TCP's: it is left alone, said, and nobody is accused for it.
+// HAProxy's end of an MPTCP connection is a socket of its own above TCP's: it is left alone, said, and nobody is accused for it.
+
 #[test]
 fn mptcp_is_left_alone_and_said() {
-    const TEST: &str = "layers::mptcp_is_left_alone_and_said";
-    if !ready(TEST) {
+    left_alone("layers::mptcp_is_left_alone_and_said", "traced");
+}
+
+#[test]
+fn mptcp_is_left_alone_in_polled_mode() {
+    left_alone("layers::mptcp_is_left_alone_in_polled_mode", "polled");
+}
+
+fn left_alone(test: &str, mode: &str) {
+    if !ready(test) {
         return;
     }
     if !std::path::Path::new("/proc/sys/net/mptcp/enabled").exists() {
-        skip(TEST, "this kernel has no MPTCP");
+        skip(test, "this kernel has no MPTCP");
         return;
     }
-    let Some(release) = Release::of("experimental", TEST) else {
+    let Some(release) = Release::of("experimental", test) else {
         return;
     };
     let netns = Netns::new();
@@ -92,7 +101,7 @@ fn mptcp_is_left_alone_and_said() {
         );
     let haproxy = haproxy(&netns, &release, &config);
     let pid = haproxy.pid().to_string();
-    let tracer = Tracer::start(&["report", "--json", "-d", "6", "--pid", &pid]);
+    let tracer = Tracer::start(&["report", "--json", "-d", "6", "--mode", mode, "--pid", &pid]);
     let mut plain = server.pairs(&netns, "127.0.0.1:8000", 3);
     let mut paths: Vec<_> = (0..3)
         .map(|_| {
@@ -119,7 +128,22 @@ fn mptcp_is_left_alone_and_said() {
                 "FIN_WAIT2/held/client"
             );
         }
+        // Three plain pairs, and the servers' ends of those with MPTCP: plain TCP, and as guilty or not as any other.
+        assert_eq!(report.lingering().len(), 9, "{}", report.json()["lingering"]);
     }
+    // Whoever is to close the MPTCP side: it isn't known, so it isn't said.
+    let found = report.culprits();
+    assert!(
+        !found.iter().any(|finding| finding["responsible"] == "haproxy"),
+        "{found:#?}"
+    );
+    let unexplained = report.finding("unexplained");
+    assert_eq!(
+        unexplained["responsible"],
+        "nobody",
+        "{}",
+        report.json()["notices"]
+    );
     assert!(report.notices("mptcp"), "{}", report.json()["notices"]);
 }
 

@@ -16,6 +16,7 @@ mod layers;
 mod matrix;
 mod odd;
 mod orphaned;
+mod polled;
 mod refusals;
 mod reload;
 mod scope;

@@ -7,7 +7,7 @@ use hatrace_tests::haproxy::Haproxy;
 use hatrace_tests::netns::Netns;
 use hatrace_tests::peers::{Pair, Server};
 use hatrace_tests::ready;
-use hatrace_tests::tracer::{Finished, binary, run, run_command};
+use hatrace_tests::tracer::{Finished, Tracer, binary, run, run_command};
 
 use super::TCP;
 
@@ -122,6 +122,72 @@ fn no_btf_is_said_and_polled_instead() {
     let report = finished.report();
     assert_eq!(report.json()["target"]["mode"], "polled");
     assert_eq!(report.lingering().len(), 10);
+}
+
+#[test]
+fn no_programs_is_said_and_polled_instead() {
+    if !ready("refusals::no_programs_is_said_and_polled_instead") {
+        return;
+    }
+    let netns = Netns::new();
+    let server = Server::listen(&netns, "127.0.0.1:9000");
+    let haproxy = Haproxy::start(&netns, TCP);
+    let pid = haproxy.pid().to_string();
+    let without = ["--without", "programs", "--pid", &pid];
+    refused(
+        &run(&[&without[..], &["--mode", "traced"]].concat()),
+        3,
+        "switched off",
+    );
+    let mut pairs = server.pairs(&netns, "127.0.0.1:8000", 3);
+    pairs.iter_mut().for_each(Pair::server_closes);
+    let report = run(&[&["report", "--json", "-d", "3"], &without[..]].concat()).report();
+    let target = &report.json()["target"];
+    assert_eq!(target["mode"], "polled");
+    assert!(
+        target["mode_because"].as_str().unwrap().contains("switched off"),
+        "{target}"
+    );
+    assert_eq!(report.lingering().len(), 6);
+}
+
+/// Held sockets are known by HAProxy's files, orphaned ones by their own end: exact both. What a sweep would add is absent, and nothing made up.
+#[test]
+fn no_sock_diag_costs_queues_and_clocks_alone() {
+    if !ready("refusals::no_sock_diag_costs_queues_and_clocks_alone") {
+        return;
+    }
+    let netns = Netns::new();
+    let server = Server::listen(&netns, "127.0.0.1:9000");
+    let haproxy = Haproxy::start(&netns, TCP);
+    let pid = haproxy.pid().to_string();
+    let without = ["--without", "sock_diag", "--json", "--pid", &pid];
+    let tracer = Tracer::start(&[&["report", "-d", "6"], &without[..]].concat());
+    let mut pairs = server.pairs(&netns, "127.0.0.1:8000", 5);
+    pairs.iter_mut().for_each(Pair::server_closes);
+    let report = tracer.finish().report();
+    assert_eq!(report.json()["target"]["mode"], "traced");
+    let lacking = report.json()["target"]["lacking"].as_array().unwrap();
+    assert!(
+        lacking.iter().any(|lack| lack["ability"] == "sock_diag"),
+        "{lacking:?}"
+    );
+    let rows = report.by_peer();
+    for pair in &pairs {
+        let row = &rows[&pair.client_address().to_string()];
+        assert_eq!(row.kind(), "FIN_WAIT2/held/client", "{}", row.json);
+        assert!(
+            row.can_have_begun(pair.closed_at, pair.closed_at + 0.05),
+            "{}",
+            row.json
+        );
+        assert!(row.json["session"].is_string(), "{}", row.json);
+    }
+    assert_eq!(report.lingering().len(), 10, "{}", report.json());
+    report.all_exact();
+    report.nothing_lost();
+    // Nothing can be polled then, and that is said.
+    refused(&run(&[&["stuck"], &without[..]].concat()), 3, "sock_diag");
 }
 
 #[test]

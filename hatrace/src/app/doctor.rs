@@ -10,7 +10,7 @@ use crate::error::Problem;
 use crate::haproxy::Reach;
 use crate::kernel::probe;
 use crate::port::Status;
-use crate::sockdiag::{NetnsSocket, lingering_states};
+use crate::sockdiag;
 use crate::target::{Proc, Target};
 use crate::view::{Format, Output, Page, Selection, doctor};
 
@@ -41,10 +41,7 @@ fn probes(options: &DoctorOptions) -> Result<Probes, Problem> {
             error.in_a_line()
         }),
         abilities: probed.abilities,
-        sock_diag: NetnsSocket::of_process(Pid(std::process::id()))
-            .and_then(|mut socket| socket.dump(lingering_states()))
-            .map(|_| ())
-            .map_err(|error| error.to_string()),
+        sock_diag: sockdiag::probe(&options.without),
         haproxy: haproxy(options)?,
         access: Vec::new(),
     })

@@ -74,7 +74,7 @@ impl Watch {
             sessions,
         };
         let engine = Engine::new(settings, context.started_mono);
-        let source = Box::new(Polled::new(target, options.interval));
+        let source = Box::new(Polled::new(target, options.interval, &options.without));
         Ok(Self {
             source,
             engine,
@@ -158,7 +158,7 @@ fn source(target: Target, options: &WatchOptions, words: Words) -> Result<(Box<d
     };
     readable(&target)?;
     Ok((
-        Box::new(Polled::new(target, options.interval)),
+        Box::new(Polled::new(target, options.interval, &options.without)),
         Mode::Polled { why },
     ))
 }
@@ -203,6 +203,9 @@ fn explain(error: &LoadError) -> Problem {
         LoadError::NoBtf { .. } => Problem::cannot(error.to_string())
             .remedy("a kernel with CONFIG_DEBUG_INFO_BTF=y, Linux 5.12 or newer")
             .remedy("hatrace --mode polled: sock_diag sweeps, no eBPF"),
+        LoadError::SwitchedOff => {
+            Problem::cannot(error.to_string()).remedy("hatrace --mode polled: sock_diag sweeps, no eBPF")
+        }
         LoadError::NoField(_) | LoadError::Refused { .. } => Problem::cannot(error.to_string())
             .remedy("hatrace doctor: what this kernel allows")
             .remedy("hatrace --mode polled: sock_diag sweeps, no eBPF"),

@@ -14,8 +14,7 @@ const MEMCG: (u32, u32) = (5, 11);
 /// The kernel half and its maps, with room to spare, where `ulimit -l` counts.
 const MEMLOCK_KIB: u64 = 64 * 1024;
 
-const POLLED: &str =
-    "polled mode: states are seen by looking again and again, ends are known to within the poll interval";
+const POLLED: &str = Ability::Programs.costs();
 
 const CAP_SYS_PTRACE: u32 = 19;
 const CAP_SYS_ADMIN: u32 = 21;
@@ -192,7 +191,7 @@ fn memlock(host: &Host) -> Check {
 }
 
 fn core(probes: &Probes) -> Check {
-    let name = "programs";
+    let name = Ability::Programs.name();
     match &probes.core {
         Ok(verified) => Check {
             figures: verified.clone(),
@@ -213,12 +212,12 @@ fn loads(verified: &BTreeMap<String, u32>) -> String {
             verified.len()
         ),
     };
-    format!("the kernel half loads: every change of state is seen when it happens{much}")
+    format!("{}{much}", Ability::Programs.gives())
 }
 
 /// What not every kernel has.
 fn more(probes: &Probes) -> impl Iterator<Item = Check> {
-    Ability::ALL.into_iter().map(|ability| {
+    Ability::MORE.into_iter().map(|ability| {
         let Some(why) = probes.abilities.why_not(ability) else {
             return Check::ok(ability.name(), ability.gives());
         };
@@ -228,7 +227,7 @@ fn more(probes: &Probes) -> impl Iterator<Item = Check> {
                 "--interval 200ms for finer ends; fentry needs CONFIG_FUNCTION_TRACER, and on arm64 Linux 6.0",
             ),
             Ability::OneProcess => check.remedy("Linux 6.1 or newer"),
-            Ability::ResetsSent | Ability::Retransmits => check,
+            _ => check,
         }
     })
 }

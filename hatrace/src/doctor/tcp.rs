@@ -1,6 +1,7 @@
 //! The host's TCP: can its sockets be listed, and how full are the tables in which lingering ones end up.
 
 use super::{Check, Host, Probes};
+use crate::ability::Ability;
 
 /// From this share of a table on (in percent), one should know.
 const NEARLY_FULL: u64 = 90;
@@ -29,13 +30,13 @@ pub(super) fn checks(host: &Host, probes: &Probes) -> Vec<Check> {
 }
 
 fn sock_diag(probes: &Probes) -> Check {
-    let name = "sock_diag";
+    let ability = Ability::SockDiag;
     match &probes.sock_diag {
-        Ok(()) => Check::ok(name, "TCP sockets can be listed with their queues and timers"),
+        Ok(()) => Check::ok(ability.name(), ability.gives()),
         Err(why) => Check::warn(
-            name,
+            ability.name(),
             format!("TCP sockets can't be listed: {why}"),
-            "no sweep: no unread bytes, no kernel timers, no ages of older sockets; and no polled mode",
+            ability.costs(),
         )
         .remedy("modprobe tcp_diag"),
     }

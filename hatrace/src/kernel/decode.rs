@@ -93,7 +93,7 @@ fn life_end(end: &wire::LifeEnd) -> Option<Stamped> {
     let at = Mono::from_ns(end.at);
     let from = TcpState::from_kernel(end.from)?;
     let ended = EndedLife {
-        life: caught_up(life(&end.life, at)?, from, at),
+        life: life(&end.life, at)?,
         at,
         from,
         sk_err: u16::try_from(end.sk_err).ok()?,
@@ -105,27 +105,6 @@ fn life_end(end: &wire::LifeEnd) -> Option<Stamped> {
         unacked: end.unacked,
     };
     Some((at, Input::Ended(Box::new(ended))))
-}
-
-/// A record that doesn't know the state its socket left for CLOSE has missed the way there: it was entered some time in between.
-fn caught_up(mut life: Life, from: TcpState, at: Mono) -> Life {
-    if from.closing()
-        && let Some(known) = life.current().filter(|step| step.state != from)
-    {
-        let step = Step {
-            state: from,
-            at: Since::Between {
-                earliest: known.at.latest(),
-                latest: at,
-            },
-        };
-        if life.closing.is_none() {
-            life.closing = Some(step);
-        } else {
-            life.second = Some(step);
-        }
-    }
-    life
 }
 
 fn transition(told: &wire::Transition) -> Option<Stamped> {

@@ -196,6 +196,9 @@ impl Loaded {
     /// # Errors
     /// What this kernel, or our rights, don't allow.
     pub fn load(options: &LoadOptions) -> Result<Self, LoadError> {
+        if options.without.contains(&Ability::Programs) {
+            return Err(LoadError::SwitchedOff);
+        }
         let Prepared { mut ebpf, btf, size } = prepare(options)?;
         for (name, tracepoint) in CORE {
             load_tracepoint(&mut ebpf, &btf, name, tracepoint)?;
@@ -352,7 +355,7 @@ pub fn probe(without: &BTreeSet<Ability>) -> Probe {
         },
         Err(error) => {
             let mut abilities = Abilities::all_but(without);
-            for ability in Ability::ALL {
+            for ability in Ability::MORE {
                 abilities.lack(ability, "the kernel half doesn't load".to_owned());
             }
             Probe {

@@ -15,6 +15,9 @@ pub enum LoadError {
     /// Rights.
     #[error("loading eBPF is not permitted")]
     NotPermitted,
+    /// As if this kernel could not.
+    #[error("the kernel half is switched off by --without programs")]
+    SwitchedOff,
     /// Anything else, in the kernel's words.
     #[error("the kernel refused {what}: {why}")]
     Refused {

@@ -18,11 +18,11 @@ use super::load::{LoadOptions, Loaded};
 use super::memory;
 use super::ports::{Told, address_of};
 use super::refusal::LoadError;
-use crate::ability::Abilities;
+use crate::ability::{Abilities, Ability};
 use crate::clock;
 use crate::error::Problem;
 use crate::port::{Cost, Depth, Source, Stamped};
-use crate::sockdiag::{DiagRow, Listeners, Namespaces, sock_row};
+use crate::sockdiag::{self, DiagRow, Listeners, Namespaces, sock_row};
 use crate::target::{Target, tables};
 
 /// The table is read this often: how late a socket that lingers is noticed.
@@ -69,6 +69,9 @@ impl Traced {
     /// What this kernel, or our rights, don't allow.
     pub fn start(options: &LoadOptions, target: Target, sweep_interval: Duration) -> Result<Self, LoadError> {
         let mut loaded = Loaded::load(options)?;
+        if let Err(why) = sockdiag::probe(&options.without) {
+            loaded.abilities.lack(Ability::SockDiag, why);
+        }
         let logger = loaded.logger();
         let mut this = Self {
             loaded,
@@ -76,7 +79,7 @@ impl Traced {
             files: Files::default(),
             told: Told::default(),
             target,
-            namespaces: Namespaces::default(),
+            namespaces: Namespaces::all_but(&options.without),
             sweep_interval,
             min: options.min,
             last_scan: None,

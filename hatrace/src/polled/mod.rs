@@ -5,12 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use hatrace_core::ids::{Fd, FdTable, Netns, Pid};
-use hatrace_core::input::Input;
+use hatrace_core::input::{Counts, Input};
 use hatrace_core::sock::{Claim, HeldSock, Side};
 use hatrace_core::survey::Survey;
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Mono;
 
+use crate::ability::Ability;
 use crate::clock;
 use crate::error::Problem;
 use crate::port::{Cost, Depth, Source, Stamped};
@@ -26,6 +27,8 @@ pub struct Polled {
     owners: HashMap<u64, (Pid, Fd)>,
     /// Inodes that nobody of HAProxy's had open when last looked.
     others: BTreeSet<u64>,
+    /// Inodes of HAProxy's MPTCP sockets so far.
+    mptcp: BTreeSet<u64>,
     last: Option<Mono>,
     cost: Cost,
 }
@@ -33,21 +36,21 @@ pub struct Polled {
 impl Polled {
     /// Sweeps of the target's sockets, `interval` apart.
     #[must_use]
-    pub fn new(target: Target, interval: Duration) -> Self {
+    pub fn new(target: Target, interval: Duration, without: &BTreeSet<Ability>) -> Self {
         Self {
             target,
             interval,
-            namespaces: Namespaces::default(),
+            namespaces: Namespaces::all_but(without),
             owners: HashMap::new(),
             others: BTreeSet::new(),
+            mptcp: BTreeSet::new(),
             last: None,
             cost: Cost::default(),
         }
     }
 
-    /// Reads the fds of HAProxy's processes again if a row has an inode nobody was asked about yet.
-    fn learn_owners(&mut self, rows: &[(Netns, DiagRow)]) {
-        let present: BTreeSet<u64> = rows.iter().filter_map(|(_, row)| row.inode).collect();
+    /// Reads the fds of HAProxy's processes again if there is an inode nobody was asked about yet.
+    fn learn_owners(&mut self, present: &BTreeSet<u64>) {
         self.owners.retain(|inode, _| present.contains(inode));
         self.others.retain(|inode| present.contains(inode));
         let known = |inode: &u64| self.owners.contains_key(inode) || self.others.contains(inode);
@@ -64,8 +67,9 @@ impl Polled {
             }
         }
         self.others = present
-            .into_iter()
+            .iter()
             .filter(|inode| !self.owners.contains_key(inode))
+            .copied()
             .collect();
     }
 
@@ -100,7 +104,18 @@ impl Polled {
                 .map(|gap| (now, Input::Gap(gap))),
         );
         let (mut sweep, found) = (looked.sweep, looked.rows);
-        self.learn_owners(&found);
+        let inodes = found.iter().filter_map(|(_, row)| row.inode);
+        self.learn_owners(&inodes.chain(looked.layered.iter().copied()).collect());
+        let owned = looked
+            .layered
+            .into_iter()
+            .filter(|inode| self.owners.contains_key(inode));
+        self.mptcp.extend(owned);
+        let counts = Counts {
+            mptcp: self.mptcp.len() as u64,
+            ..Counts::default()
+        };
+        out.push((now, Input::Counts(Box::new(counts))));
         let listeners = self.listeners(&found);
         for (netns, row) in found.iter().filter(|(_, row)| row.state != TcpState::Listen) {
             let owner = row.inode.and_then(|inode| self.owners.get(&inode)).copied();
@@ -152,11 +167,17 @@ impl Source for Polled {
             }
         }
         let mut rows = Vec::new();
-        let wanted = |row: &DiagRow| {
-            row.state == TcpState::Listen || row.inode.is_some_and(|inode| places.contains_key(&inode))
-        };
-        self.namespaces
-            .every_state(|netns, row| rows.extend(wanted(&row).then_some((netns, row))))
+        let (namespaces, mptcp) = (&mut self.namespaces, &mut self.mptcp);
+        namespaces
+            .every_state(|netns, row| {
+                let own = row.inode.filter(|inode| places.contains_key(inode));
+                if row.mptcp {
+                    mptcp.extend(own);
+                }
+                if row.state == TcpState::Listen || own.is_some() && !row.is_subflow() {
+                    rows.push((netns, row));
+                }
+            })
             .map_err(|error| format!("sock_diag: {error}"))?;
         let listeners = self.listeners(&rows);
         let mut held = Vec::new();

@@ -18,6 +18,10 @@ const NLM_F_REQUEST: u16 = 1;
 const NLM_F_DUMP: u16 = 0x300;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 const INET_DIAG_INFO: u16 = 2;
+const INET_DIAG_ULP_INFO: u16 = 19;
+const INET_ULP_INFO_NAME: u16 = 1;
+/// `NLA_TYPE_MASK`: the kind of an attribute, without its flags.
+const KIND: u16 = 0x3fff;
 const IPPROTO_TCP: u8 = 6;
 const NO_COOKIE: [u8; 8] = [0xff; 8];
 /// `struct nlmsghdr`.
@@ -52,6 +56,17 @@ pub struct DiagRow {
     pub rto: Option<Duration>,
     /// `tcpi_bytes_received`.
     pub received: Option<u64>,
+    /// Something has taken the socket over that is called `mptcp` (`icsk_ulp_ops`).
+    pub mptcp: bool,
+}
+
+impl DiagRow {
+    /// A subflow of an MPTCP connection: its states are not those of the connection, whose inode it bears. A listener for such
+    /// connections is one for plain TCP as well.
+    #[must_use]
+    pub fn is_subflow(&self) -> bool {
+        self.mptcp && self.state != TcpState::Listen
+    }
 }
 
 /// What a datagram of answers ended with.
@@ -161,7 +176,10 @@ fn socket(body: &[u8]) -> Option<DiagRow> {
     // A timer that is due already is told as a negative number; the wheel fires up to an eighth late.
     let left = Duration::from_millis(u64::from(u32_at(body, 52)?.cast_signed().max(0).cast_unsigned()));
     let inode = u32_at(body, 68)?;
-    let info = body.get(MESSAGE..).and_then(tcp_info);
+    // A request socket and a timewait have none.
+    let attributes = body.get(MESSAGE..).unwrap_or_default();
+    let info = attribute(attributes, INET_DIAG_INFO);
+    let layer = attribute(attributes, INET_DIAG_ULP_INFO).and_then(|ulp| attribute(ulp, INET_ULP_INFO_NAME));
     Some(DiagRow {
         cookie: Cookie(cookie),
         timewait: timer == TIMEWAIT,
@@ -185,15 +203,16 @@ fn socket(body: &[u8]) -> Option<DiagRow> {
             .map(|us| Duration::from_micros(u64::from(us))),
         // tcpi_bytes_received at 128.
         received: info.and_then(|info| bytes_at(info, 128).map(u64::from_ne_bytes)),
+        mptcp: layer.is_some_and(|name| name.starts_with(b"mptcp")),
     })
 }
 
-/// `tcp_info`, among the attributes. A request socket and a timewait have none.
-fn tcp_info(mut attributes: &[u8]) -> Option<&[u8]> {
+/// What an attribute of that kind holds (`struct nlattr`).
+fn attribute(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
     while let (Some(length), Some(kind)) = (u16_at(attributes, 0), u16_at(attributes, 2)) {
         let length = usize::from(length);
         let value = attributes.get(4..length)?;
-        if kind == INET_DIAG_INFO {
+        if kind & KIND == wanted {
             return Some(value);
         }
         attributes = attributes.get(length.next_multiple_of(4).max(4)..)?;
@@ -251,6 +270,32 @@ mod tests {
         assert!(row.timewait && row.state == TcpState::FinWait2 && row.inode.is_none() && malformed == 0);
         assert_eq!(row.timer, Timer::Timewait(Duration::from_millis(57_784)));
         assert_eq!(row.endpoints.peer.to_string(), "10.0.0.7:50000");
+    }
+
+    #[test]
+    fn a_subflow_is_known_by_what_is_layered_upon_it() {
+        let named = |name: &[u8]| {
+            let mut body = timewait();
+            body[2] = 0;
+            // The name within INET_DIAG_ULP_INFO, behind an attribute of no interest; nested ones may say that they are.
+            let attribute = |kind: u16, value: &[u8]| {
+                let length = u16::try_from(4 + value.len()).expect("short");
+                let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+                bytes.extend_from_slice(value);
+                bytes.resize(bytes.len().next_multiple_of(4), 0);
+                bytes
+            };
+            body.extend(attribute(8, &[0]));
+            body.extend(attribute(19 | 0x8000, &attribute(1, name)));
+            socket(&body).expect("a socket")
+        };
+        assert!(named(b"mptcp\0").is_subflow());
+        assert!(!named(b"tls\0").mptcp);
+        let listener = DiagRow {
+            state: TcpState::Listen,
+            ..named(b"mptcp\0")
+        };
+        assert!(listener.mptcp && !listener.is_subflow());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Mono;
 
 use super::{DiagRow, NetnsSocket, lingering_states};
+use crate::ability::Ability;
 use crate::clock;
 
 /// TIME_WAITs are counted one by one where there are more than one for so many ports.
@@ -23,14 +24,17 @@ const TIMEWAITS_LISTED: u64 = 20_000;
 pub struct Namespaces {
     sockets: BTreeMap<Netns, NetnsSocket>,
     unreachable: BTreeSet<Netns>,
+    without: BTreeSet<Ability>,
 }
 
 /// What a look found.
 pub struct Looked {
     /// What was looked at and what the namespaces themselves tell; no rows yet.
     pub sweep: Sweep,
-    /// The sockets, listeners among them.
+    /// The sockets, listeners among them; no subflows of MPTCP connections.
     pub rows: Vec<(Netns, DiagRow)>,
+    /// Inodes of MPTCP sockets, as their listeners and subflows tell them.
+    pub layered: Vec<u64>,
     /// Namespaces that couldn't be listed.
     pub failures: Vec<io::Error>,
 }
@@ -45,6 +49,15 @@ impl Looked {
 }
 
 impl Namespaces {
+    /// None yet, on a kernel without these abilities.
+    #[must_use]
+    pub fn all_but(without: &BTreeSet<Ability>) -> Self {
+        Self {
+            without: without.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Enters the namespaces of `processes` that are new. Tells of those that can't be, once each.
     pub fn enter(&mut self, processes: impl Iterator<Item = (Pid, Netns)>) -> Vec<Gap> {
         let mut gaps = Vec::new();
@@ -55,7 +68,7 @@ impl Namespaces {
             }
             match NetnsSocket::of_process(pid) {
                 Ok(socket) => {
-                    self.sockets.insert(netns, socket);
+                    self.sockets.insert(netns, socket.all_but(&self.without));
                 }
                 Err(error) => {
                     if self.unreachable.insert(netns) {
@@ -102,7 +115,7 @@ impl Namespaces {
         Ok(found)
     }
 
-    /// Calls `each` with every TCP socket of each namespace, listeners too; no TIME_WAITs.
+    /// Calls `each` with every TCP socket of each namespace, listeners and subflows of MPTCP connections too; no TIME_WAITs.
     ///
     /// # Errors
     /// The first namespace that couldn't be listed.
@@ -135,6 +148,7 @@ impl Namespaces {
                 limits: Vec::new(),
             },
             rows: Vec::new(),
+            layered: Vec::new(),
             failures: Vec::new(),
         };
         let sweep = &mut looked.sweep;
@@ -142,7 +156,10 @@ impl Namespaces {
             match socket.dump(states.with(TcpState::Listen)) {
                 Ok(rows) => {
                     sweep.netns.push(*netns);
-                    looked.rows.extend(rows.into_iter().map(|row| (*netns, row)));
+                    let layered = rows.iter().filter(|row| row.mptcp).filter_map(|row| row.inode);
+                    looked.layered.extend(layered);
+                    let plain = rows.into_iter().filter(|row| !row.is_subflow());
+                    looked.rows.extend(plain.map(|row| (*netns, row)));
                 }
                 Err(error) => looked.failures.push(error),
             }

@@ -1,6 +1,6 @@
 //! A netlink socket in a network namespace, and what else must be read from inside of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -14,6 +14,7 @@ use hatrace_core::survey::Space;
 use hatrace_core::tcp::{StateSet, TcpState};
 
 use super::message::{DiagRow, More, answers, request, request_of};
+use crate::ability::Ability;
 use crate::netns::{netns_of, within};
 
 /// Datagrams of a dump are at most this long.
@@ -31,6 +32,8 @@ pub struct NetnsSocket {
     foreign: Option<PathBuf>,
     /// The kernel answers by family only.
     by_family: bool,
+    /// Sockets are not to be listed.
+    off: bool,
 }
 
 fn netlink() -> io::Result<OwnedFd> {
@@ -72,7 +75,15 @@ impl NetnsSocket {
             process,
             foreign,
             by_family: false,
+            off: false,
         })
+    }
+
+    /// The same, on a kernel without these abilities: where sock_diag is one of them, no socket can be listed.
+    #[must_use]
+    pub fn all_but(mut self, without: &BTreeSet<Ability>) -> Self {
+        self.off = without.contains(&Ability::SockDiag);
+        self
     }
 
     /// Which namespace.
@@ -121,6 +132,9 @@ impl NetnsSocket {
     /// # Errors
     /// As [`NetnsSocket::dump`].
     pub fn each(&mut self, states: StateSet, mut each: impl FnMut(DiagRow)) -> io::Result<bool> {
+        if self.off {
+            return Err(io::Error::other("switched off by --without"));
+        }
         if !self.by_family {
             match self.ask(&request(states), &mut each) {
                 // A kernel that has done away with the older form says so at once.

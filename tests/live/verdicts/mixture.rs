@@ -113,7 +113,15 @@ fn three_causes_are_three_findings(release: &Release) {
     assert_eq!(
         (&leaky["open"], &leaky["pinned"]),
         (&leaked_there.into(), &leaked_there.into()),
-        "{leaky:#}"
+        "{leaky:#}, ss: {there:#?}, rows: {:#?}, {}",
+        report
+            .lingering()
+            .iter()
+            .filter(|row| text(&row.json, "proxy").ends_with("fe")
+                || text(&row.json, "peer").starts_with("10.0.0.7:"))
+            .map(|row| row.json.to_string())
+            .collect::<Vec<_>>(),
+        report.json()["totals"]
     );
     let path = by_verdict("10.9.1.0/24");
     assert_eq!(

@@ -71,7 +71,7 @@ fn kernels(workspace: &Workspace, options: &Options) -> Result<Tally> {
         return Ok(tally);
     }
     eprintln!("test: other kernels");
-    for outcome in vm::usual(workspace, options.filter.as_deref())? {
+    for outcome in vm::test(workspace, options.filter.as_deref(), options.all)? {
         tally.other(
             outcome.passed(),
             outcome.failed(),

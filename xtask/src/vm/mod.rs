@@ -95,10 +95,10 @@ pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What `cargo xtask test` runs: the usual kernels, and one line of reason for each that can't be had.
-pub(crate) fn usual(workspace: &Workspace, filter: Option<&str>) -> Result<Vec<Outcome>> {
-    let kernels: Vec<&Kernel> = KERNELS.iter().filter(|kernel| kernel.usual).collect();
-    let mut outcomes = boot(workspace, &kernels, filter, false)?;
+/// What `cargo xtask test` runs: the usual kernels or all of them, and one line of reason for each that can't be had.
+pub(crate) fn test(workspace: &Workspace, filter: Option<&str>, all: bool) -> Result<Vec<Outcome>> {
+    let kernels: Vec<&Kernel> = KERNELS.iter().filter(|kernel| kernel.usual || all).collect();
+    let mut outcomes = boot(workspace, &kernels, filter, all)?;
     let record = verified::Record::read(workspace)?;
     for outcome in &mut outcomes {
         outcome.hold_against(&record);
@@ -112,7 +112,6 @@ fn boot(
     filter: Option<&str>,
     whole: bool,
 ) -> Result<Vec<Outcome>> {
-    // Without a name libtest would run everything there is.
     let kernels: Vec<&Kernel> = kernels
         .iter()
         .copied()

@@ -71,8 +71,8 @@ impl Outcome {
         this.release.clone_from(&console.booted);
         let mut without = false;
         for line in &console.lines {
-            if line == "vm-without" {
-                without = true;
+            if line == "vm-without" || line == "vm-whole" {
+                without = line == "vm-without";
             } else if let Some((name, verdict)) = result(line) {
                 let tests = if without {
                     &mut this.without
@@ -234,10 +234,12 @@ mod tests {
         let console = console(
             "vm-doctor: {\"checks\":[{\"name\":\"programs\",\"figures\":{\"set_state\":7}}]}\n\
              test held::a ... ok\ntest odd::b ... FAILED\ntest matrix::c ... ok\nvm-without\ntest held::a ... ok\n\
+             vm-whole\ntest orphaned::d ... FAILED\n\
              vm-skipped: matrix::c: this kernel has no MPTCP",
         );
         let outcome = Outcome::of(&KERNELS[1], &console);
-        assert_eq!(outcome.counts(), "2 passed, 1 failed, 1 skipped");
+        assert_eq!(outcome.counts(), "2 passed, 2 failed, 1 skipped");
+        assert_eq!(outcome.without.len(), 1);
         assert_eq!(outcome.verified()["set_state"], 7);
         let reasons = outcome.reasons();
         assert!(

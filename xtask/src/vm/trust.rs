@@ -65,7 +65,8 @@ impl Facts {
 fn page(outcomes: &[Outcome], facts: &Facts) -> String {
     let mut out = "# What can be trusted where\n\n\
         Written by `cargo xtask vm --all`; do not edit. Each cell is from a run: the live tests, with a real HAProxy, on Debian's kernels in \
-        QEMU, and on this machine with several HAProxys. —: not run there (5.10 can't trace; one test that waits for a minute is run once).\n"
+        QEMU, and on this machine with several HAProxys. —: not run there (5.10 \
+        can only poll, and has the tests of that; one that waits for a minute is run once).\n"
         .to_owned();
     kernels(outcomes, &mut out);
     abilities(outcomes, &mut out);
@@ -94,26 +95,29 @@ fn columns(outcomes: &[Outcome]) -> impl Iterator<Item = String> {
 
 fn kernels(outcomes: &[Outcome], out: &mut String) {
     *out += "\n## Kernels\n\n";
-    *out += &head("what", columns(outcomes));
-    for (topic, tests) in TOPICS {
-        let cells: Vec<String> = outcomes
-            .iter()
-            .map(|outcome| cell(&outcome.tests, tests))
-            .collect();
-        let _ = writeln!(out, "| {topic} | {} |", cells.join(" | "));
-    }
+    topics(outcomes, |outcome| &outcome.tests, out);
     let _ = write!(
         out,
         "\nThe same tests on the same kernels with everything switched off that some kernels lack (`--without {WITHOUT}`): what is told \
          then is told less exactly, and nothing else changes.\n\n"
     );
+    topics(outcomes, |outcome| &outcome.without, out);
+}
+
+fn topics(outcomes: &[Outcome], results: impl Fn(&Outcome) -> &BTreeMap<String, Verdict>, out: &mut String) {
     *out += &head("what", columns(outcomes));
-    for (topic, tests) in TOPICS {
+    for topic in &TOPICS {
         let cells: Vec<String> = outcomes
             .iter()
-            .map(|outcome| cell(&outcome.without, tests))
+            .map(|outcome| {
+                let cell = cell(results(outcome), topic.tests(outcome.kernel));
+                match cell.as_str() {
+                    "ok" if !outcome.kernel.traced => "ok, polled".to_owned(),
+                    _ => cell,
+                }
+            })
             .collect();
-        let _ = writeln!(out, "| {topic} | {} |", cells.join(" | "));
+        let _ = writeln!(out, "| {} | {} |", topic.name, cells.join(" | "));
     }
 }
 
@@ -131,10 +135,11 @@ fn cell(results: &BTreeMap<String, Verdict>, tests: &[&str]) -> String {
         Verdict::Skipped(why) => Some(why.as_str()),
         Verdict::Passed | Verdict::Failed => None,
     });
-    match (failed, skipped) {
-        (0, None) => "ok".to_owned(),
-        (0, Some(why)) => format!("not there: {why}"),
-        (failed, _) => format!("**{failed} FAILED**"),
+    match (failed, skipped, tests.len() - found.len()) {
+        (0, None, 0) => "ok".to_owned(),
+        (0, Some(why), 0) => format!("not there: {why}"),
+        (0, _, silent) => format!("**{silent} NOT RUN**"),
+        (failed, ..) => format!("**{failed} FAILED**"),
     }
 }
 
@@ -212,6 +217,7 @@ mod tests {
         assert_eq!(cell(&results, &["a", "b"]), "**1 FAILED**");
         assert_eq!(cell(&results, &["a", "c"]), "not there: no MPTCP");
         assert_eq!(cell(&results, &["d"]), "—");
+        assert_eq!(cell(&results, &["a", "d"]), "**1 NOT RUN**");
     }
 
     #[test]
