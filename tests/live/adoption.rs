@@ -93,7 +93,14 @@ fn an_adopted_socket_ends_as_what_it_was() {
     drop(pairs);
     let report = tracer.finish().report();
     let dwell = report.dwell("client", "FIN_WAIT2");
-    assert_eq!(dwell["ended"], 10, "{}", report.json()["dwell"]);
+    // An end at which the kernel didn't run the program is none that could be timed: said, and bounded.
+    let untold = 10u64.abs_diff(dwell["ended"].as_u64().unwrap());
+    assert!(
+        untold <= report.missed(),
+        "{untold} ends are missing: {} {}",
+        report.json()["totals"],
+        report.json()["dwell"]
+    );
     assert_eq!(dwell["open"], 0, "{}", report.json()["dwell"]);
     let shown = dwell["max_s"].as_f64().unwrap();
     assert!(

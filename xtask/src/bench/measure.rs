@@ -15,7 +15,7 @@ use super::tracer::{Tracer, Variant};
 /// Apart from HAProxy's, and below the ports that connections take.
 const LOOP_PORT: u16 = 18_090;
 
-/// The tight loop's control takes part in every so many turns: what is to be decided is between the other two.
+/// What is to be decided is between two variants; the others take part in every so many turns and rounds.
 const CONTROLLED: usize = 4;
 /// Seconds of a round in which rates are compared.
 const ROUND: u32 = 1;
@@ -76,6 +76,13 @@ impl Bench<'_> {
             absent.is_none()
         });
         let all = [&Variant::OURS[..], &peers].concat();
+        let ours = |round: usize| {
+            if round.is_multiple_of(CONTROLLED) {
+                Variant::OURS.to_vec()
+            } else {
+                vec![Variant::Control, Variant::Traced]
+            }
+        };
         let rounds = self.effort.rounds;
         rig.load(Traffic::Churn, self.effort.seconds)?;
         self.traffic(
@@ -87,7 +94,7 @@ impl Bench<'_> {
                 if round % self.effort.peers_every == 0 {
                     all.clone()
                 } else {
-                    Variant::OURS.to_vec()
+                    ours(round)
                 }
             },
             results,
@@ -97,10 +104,9 @@ impl Bench<'_> {
                 results.missing(&format!("{}'s own use", variant.name()), &format!("{error:#}"));
             }
         }
-        let ours = |_| Variant::OURS.to_vec();
-        self.traffic(&rig, Traffic::KeepAlive, rounds.div_ceil(2), ours, results);
+        self.traffic(&rig, Traffic::KeepAlive, rounds.div_ceil(3), ours, results);
         let _held = rig.hold(MOST)?;
-        self.traffic(&rig, Traffic::Crowded, rounds, ours, results);
+        self.traffic(&rig, Traffic::Crowded, rounds.div_ceil(2), ours, results);
         Ok(())
     }
 

@@ -53,9 +53,9 @@ struct Effort {
 
 const FULL: Effort = Effort {
     connections: 5_000,
-    turns: 48,
-    rounds: 40,
-    peers_every: 10,
+    turns: 120,
+    rounds: 100,
+    peers_every: 20,
     seconds: 3,
     long: 15,
     bpf_rounds: 3,

@@ -250,7 +250,8 @@ fn how(out: &mut String) {
          laps a turn; two variants are subtracted within a turn. Rounds begin when hatrace has loaded and looked around once: what that takes \
          is told by itself. A sweep's time is taken when the TIME_WAITs of earlier rounds are gone. HAProxy has two threads, a \
          second HAProxy as origin and wrk as client with 64 connections at a time, all on this host; under churn a connection per \
-         request on both sides: four sockets a request. Other tools take part in every tenth round. BPF time is the kernel's own \
+         request on both sides: four sockets a request. The control of the tight loop, and of rates what is neither control nor traced, take part in every fourth turn and round, other people's \
+         tools in every twentieth. BPF time is the kernel's own \
          (`bpf_stats`), in rounds of its own, because measuring it costs more than a small program does: most of an empty program's time \
          is that. A figure is the median of its rounds; in brackets is what the true median lies between with 95 % of confidence \
          (by a sign test; of fewer than six rounds, the least and the most). A promise counts as met, or not met, where all of that is \
