@@ -149,10 +149,9 @@ impl Bench<'_> {
         results: &mut Results,
     ) -> Result<()> {
         let tracer = Tracer::start(variant, &self.hatrace, &[rig.pid()], &self.folder)?;
-        if variant == Variant::Traced {
-            // A round is to be of what goes on, not of loading: that is told by itself.
-            std::thread::sleep(SETTLED);
-        }
+        // A round is to be of what goes on, not of loading: that is told by itself. The same pause for each: a load that follows the one
+        // before at once is faster than one after a second of rest.
+        std::thread::sleep(SETTLED);
         let load = rig.load(traffic, ROUND)?;
         results.ended(tracer.stop()?);
         results.load(traffic, variant, round, load);

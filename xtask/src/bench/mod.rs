@@ -53,8 +53,8 @@ struct Effort {
 
 const FULL: Effort = Effort {
     connections: 5_000,
-    turns: 120,
-    rounds: 100,
+    turns: 60,
+    rounds: 60,
     peers_every: 20,
     seconds: 3,
     long: 15,

@@ -247,8 +247,7 @@ fn how(out: &mut String) {
          Everything runs in a network namespace of its own. The variants take turns within each round, in an order \
          that moves; a ratio is taken within a round, and counts only while control ÷ bare is within {:.0} % of 1. \
          The tight loop is one process that connects to itself, shuts down and resets, on one core: best of eight \
-         laps a turn; two variants are subtracted within a turn. Rounds begin when hatrace has loaded and looked around once: what that takes \
-         is told by itself. A sweep's time is taken when the TIME_WAITs of earlier rounds are gone. HAProxy has two threads, a \
+         laps a turn; two variants are subtracted within a turn. Rounds begin a second after their variant, when hatrace has loaded and looked around once: what that takes is told by itself. A sweep's time is taken when the TIME_WAITs of earlier rounds are gone. HAProxy has two threads, a \
          second HAProxy as origin and wrk as client with 64 connections at a time, all on this host; under churn a connection per \
          request on both sides: four sockets a request. The control of the tight loop, and of rates what is neither control nor traced, take part in every fourth turn and round, other people's \
          tools in every twentieth. BPF time is the kernel's own \
