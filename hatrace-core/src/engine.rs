@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::Configuration;
 use crate::dwell::Dwells;
 use crate::event::{Event, Next, TICK};
@@ -27,9 +29,10 @@ use crate::transitions::Transitions;
 use crate::verdicts::By;
 
 /// How the engine is to work.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// `--min`: how long a socket must be in a lingering state to be worth a line.
+    #[serde(with = "crate::ns")]
     pub min: Duration,
     /// How many lives it keeps at most. Newcomers beyond it are not followed, and counted: the oldest say most.
     pub max_lives: usize,

@@ -16,6 +16,8 @@ pub struct Gaps {
     pub without_timewait: u64,
     /// `TCPTimeWaitOverflow` since the watch began.
     pub overflows: u64,
+    /// Recordings of which not all could be read.
+    pub unreadable: Vec<String>,
     /// Listeners shared with a process that isn't followed.
     pub shared: Vec<String>,
 }
@@ -34,6 +36,7 @@ impl Gaps {
                     self.unreachable.push((netns.0, why));
                 }
             }
+            Gap::Unreadable { why } => self.unreadable.push(why),
             Gap::SharedListener { local, pid } => {
                 let text = match pid {
                     Some(pid) => format!("{local} (also listened on by process {pid})"),
@@ -125,6 +128,13 @@ impl Gaps {
                 format!(
                     "network namespace {netns} could not be looked into ({why}): timewaits and orphans there are not followed."
                 ),
+            );
+        }
+        for why in &self.unreadable {
+            say(
+                "recording-damaged",
+                1,
+                format!("a part of the recording could not be read: {why}. What it told is missing here."),
             );
         }
         for shared in &self.shared {

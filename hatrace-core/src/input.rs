@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::Configuration;
 use crate::ids::{Cookie, Netns, Pid};
 use crate::life::{EndedLife, Life};
@@ -14,7 +16,8 @@ use crate::tcp::{StateSet, TcpState};
 use crate::time::Mono;
 
 /// Something the engine is told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Input {
     /// A life that goes on, read from the kernel's table. Idempotent: the same life is told again at each scan, the
     /// last word counts. A life that is never told as ended and vanishes from the table is settled by [`Input::Scanned`].
@@ -51,7 +54,7 @@ pub enum Input {
 }
 
 /// A transition of one socket.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transition {
     /// Identity; `None` for a socket that has no cookie yet.
     pub cookie: Option<Cookie>,
@@ -70,7 +73,7 @@ pub struct Transition {
 /// The kernel half's counters: totals since it was attached, summed over the CPUs.
 ///
 /// `seen = counted + delivered + lost + open`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     /// Lives begun (for passive sockets: that started to close, or were reset).
     pub seen: BySide<u64>,
@@ -103,22 +106,24 @@ pub struct Counts {
 }
 
 /// How many counted lives spent between `low` and `high` in a state.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShortDwell {
     /// Side.
     pub side: Side,
     /// State.
     pub state: TcpState,
     /// At least this long.
+    #[serde(with = "crate::ns")]
     pub low: Duration,
     /// Less than this.
+    #[serde(with = "crate::ns")]
     pub high: Duration,
     /// How many.
     pub count: u64,
 }
 
 /// A look at the sockets at one moment: what was looked at, and what was there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sweep {
     /// The namespaces that were looked into, all of them to the end. A socket of another namespace, or in a state that
     /// was not looked for, is not gone because it isn't here.
@@ -126,6 +131,7 @@ pub struct Sweep {
     /// The states that were looked for, full sockets and timewaits alike.
     pub states: StateSet,
     /// How long it took: what its rows say is of moments between that of the sweep and this much later.
+    #[serde(with = "crate::ns")]
     pub took: Duration,
     /// Whether the fds of HAProxy's processes were looked at, so that rows without `Claim::Fd` are known to be nobody's.
     pub fds: bool,
@@ -138,9 +144,10 @@ pub struct Sweep {
 }
 
 /// The settings of a network namespace that decide when sockets end (`net.ipv4.*`); `None`: could not be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// `tcp_fin_timeout`.
+    #[serde(with = "crate::ns::option", default, skip_serializing_if = "Option::is_none")]
     pub fin_timeout: Option<Duration>,
     /// `tcp_orphan_retries`; 0 stands for 8.
     pub orphan_retries: Option<u32>,
@@ -157,7 +164,8 @@ impl Sweep {
 }
 
 /// A process of HAProxy's began or ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ProcessChange {
     /// A worker was born by `parent`.
     Born {
@@ -174,7 +182,8 @@ pub enum ProcessChange {
 }
 
 /// Something that was not seen, counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Gap {
     /// A record of the kernel half that could not be understood.
     Malformed {
@@ -192,6 +201,11 @@ pub enum Gap {
         local: std::net::SocketAddr,
         /// Who, where that is known.
         pid: Option<Pid>,
+    },
+    /// A part of a recording that could not be read.
+    Unreadable {
+        /// Of which, and how much.
+        why: String,
     },
     /// Sockets in a network namespace that could not be entered.
     NetnsUnreachable {

@@ -22,6 +22,7 @@ mod ledger;
 pub mod life;
 mod names;
 pub mod naming;
+mod ns;
 pub mod onsets;
 mod services;
 mod sessions;

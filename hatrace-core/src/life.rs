@@ -1,12 +1,14 @@
 //! One socket's life as the kernel half records it: when it entered each state it passed.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{Cookie, Netns, Pid};
 use crate::sock::{Endpoints, Side};
 use crate::tcp::TcpState;
 use crate::time::{Mono, Since};
 
 /// The entry into a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// The state entered.
     pub state: TcpState,
@@ -41,7 +43,7 @@ impl FirstFin {
 /// recorded: that is what keeps the tracer cheap), an active one's at SYN_SENT.
 ///
 /// A closing socket passes at most two states before CLOSE: FIN_WAIT1 then FIN_WAIT2 or CLOSING, or CLOSE_WAIT then LAST_ACK.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Life {
     /// Identity.
     pub cookie: Cookie,
@@ -50,16 +52,22 @@ pub struct Life {
     /// In which network namespace.
     pub netns: Netns,
     /// The process seen closing it, or that opened it; `None` when only softirqs have touched it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<Pid>,
     /// SYN_SENT entered: active sockets only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub connecting_at: Option<Mono>,
     /// ESTABLISHED entered: active sockets only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub established_at: Option<Mono>,
     /// The first closing state: FIN_WAIT1 or CLOSE_WAIT (or later, for a socket older than hatrace).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub closing: Option<Step>,
     /// The second: FIN_WAIT2, CLOSING or LAST_ACK.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub second: Option<Step>,
     /// When HAProxy closed the fd of a socket that was already shut (`FIN_WAIT2 -> FIN_WAIT2`), or closed it outright.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub orphaned_at: Option<Mono>,
     /// Retransmissions seen while it was closing.
     pub retransmits: u32,
@@ -101,7 +109,7 @@ impl Life {
 }
 
 /// A life whose full socket is gone, as it was delivered by the kernel half.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndedLife {
     /// The record, as it stood at the end.
     pub life: Life,

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{Cookie, Fd, Pid, SessionPtr};
 use crate::sock::{Endpoints, Side};
 use crate::stream::{Access, Expiry, Name, StreamEnd, Streamless, Unreachable};
@@ -163,7 +165,7 @@ impl Wants {
 }
 
 /// How the asking of one process went.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asking {
     /// The process.
     pub pid: Pid,
@@ -172,8 +174,10 @@ pub struct Asking {
     /// Questions asked.
     pub questions: u64,
     /// How long HAProxy took over them, in all, as measured from outside.
+    #[serde(with = "crate::ns")]
     pub took: Duration,
     /// The longest answer.
+    #[serde(with = "crate::ns")]
     pub longest: Duration,
 }
 

@@ -260,7 +260,7 @@ pub struct Look {
 /// Something the user should know about what was, and wasn't, seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// A stable word for it: `records-lost`, `events-lost`, `table-full`, `missed-runs`, `timewait-overflow`, `evicted`, `malformed`, `sweep-failed`, `netns-unreachable`, `mptcp`, `configuration-doubtful`.
+    /// A stable word for it: `records-lost`, `events-lost`, `table-full`, `missed-runs`, `timewait-overflow`, `evicted`, `malformed`, `sweep-failed`, `netns-unreachable`, `recording-damaged`, `mptcp`, `configuration-doubtful`.
     pub code: &'static str,
     /// How often.
     pub count: u64,

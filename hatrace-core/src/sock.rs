@@ -4,11 +4,14 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{Cookie, Fd, FdTable, Netns, Pid};
 use crate::tcp::TcpState;
 
 /// Which side of HAProxy a socket is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     /// Accepted by a frontend's listener.
     Client,
@@ -43,7 +46,7 @@ impl fmt::Display for Side {
 }
 
 /// One figure for each side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BySide<T>([T; 4]);
 
 impl<T: Copy> BySide<T> {
@@ -69,7 +72,7 @@ impl BySide<u64> {
 
 /// The two ends of a connection as HAProxy's socket sees them. IPv4 mapped into IPv6 is folded to IPv4, so that
 /// one peer is one peer whether the listener is `:::443` or `0.0.0.0:443`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Endpoints {
     /// HAProxy's end.
     pub local: SocketAddr,
@@ -149,7 +152,8 @@ impl fmt::Display for Holder {
 }
 
 /// How a row of a [`Sweep`](crate::input::Sweep) is known to be HAProxy's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Claim {
     /// A followed HAProxy process has it open at this fd.
     Fd {
@@ -165,7 +169,7 @@ pub enum Claim {
 }
 
 /// A TCP socket that a process has open, in whatever state: what a descriptor stands for at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldSock {
     /// The process.
     pub pid: Pid,
@@ -186,7 +190,7 @@ pub struct HeldSock {
 }
 
 /// One socket as a look at the kernel found it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SockRow {
     /// The socket's cookie.
     pub cookie: Cookie,
@@ -203,8 +207,10 @@ pub struct SockRow {
     /// In which network namespace.
     pub netns: Netns,
     /// The socket's inode; `None` for an orphan, a timewait, or a connection that was not accepted yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub inode: Option<u64>,
     /// Whether the kernel says that its owner has closed it (`SOCK_DEAD`), where the source can tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub orphaned: Option<bool>,
     /// Bytes received and not read (`rcv_nxt - copied_seq`); an unread FIN counts as one.
     pub unread: u32,
@@ -215,33 +221,39 @@ pub struct SockRow {
     /// The kernel timer that runs on it.
     pub timer: Timer,
     /// How long ago it last moved, for a full socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub quiet: Option<Quiet>,
     /// The wait for an acknowledgement that runs, or would (`tcpi_rto`), for a full socket.
+    #[serde(with = "crate::ns::option", default, skip_serializing_if = "Option::is_none")]
     pub rto: Option<Duration>,
 }
 
 /// The kernel timer that runs on a socket, with what is left of it (`idiag_timer`, `idiag_expires`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Timer {
     /// None.
     None,
     /// Retransmission.
-    Retransmit(Duration),
+    Retransmit(#[serde(with = "crate::ns")] Duration),
     /// Keepalive, or the FIN_WAIT2 timer of an orphan.
-    Keepalive(Duration),
+    Keepalive(#[serde(with = "crate::ns")] Duration),
     /// Timewait. Can overrun: the timer wheel fires up to an eighth late; zero then.
-    Timewait(Duration),
+    Timewait(#[serde(with = "crate::ns")] Duration),
     /// Zero-window probe.
-    Probe(Duration),
+    Probe(#[serde(with = "crate::ns")] Duration),
 }
 
 /// How long ago a full socket last moved (`tcp_info`: `tcpi_last_data_sent` and its fellows), at the moment of the look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quiet {
     /// Last data sent. A FIN alone doesn't count.
+    #[serde(with = "crate::ns")]
     pub data_sent: Duration,
     /// Last data received. A FIN alone doesn't count.
+    #[serde(with = "crate::ns")]
     pub data_received: Duration,
     /// Last segment with an ACK received; a FIN counts.
+    #[serde(with = "crate::ns")]
     pub ack_received: Duration,
 }

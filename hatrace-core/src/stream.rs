@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{Fd, FdTable, Pid, SessionPtr};
 use crate::sock::{Endpoints, HeldSock, fold};
 
@@ -13,20 +15,25 @@ use crate::sock::{Endpoints, HeldSock, fold};
 pub type Name = Arc<str>;
 
 /// One stream: what HAProxy's documentation calls a session, and `show sess` lists.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stream {
     /// Its address, unique among the streams that live at the same time.
     pub ptr: SessionPtr,
     /// The client as HAProxy calls it: the socket's peer, unless a `set-src` rule (or, up to 2.4, the PROXY protocol) says otherwise.
     /// `None`: a unix socket, or a stream that HAProxy itself began.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<SocketAddr>,
     /// The frontend. `None` for a stream that HAProxy itself began (peers, httpclient, SPOE).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub frontend: Option<Name>,
     /// The backend, once chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<Name>,
     /// The server, once chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<Name>,
     /// HAProxy's age of it, in whole seconds: since the accept up to 2.8, since the request from 2.9 on. Not the age of a state.
+    #[serde(with = "crate::ns::option", default, skip_serializing_if = "Option::is_none")]
     pub age: Option<Duration>,
     /// The client's side.
     pub front: StreamEnd,
@@ -45,15 +52,18 @@ impl Stream {
 }
 
 /// One side of a stream as HAProxy believes it to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamEnd {
     /// The socket's descriptor, where there is a socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fd: Option<StreamFd>,
     /// The stream connector's state.
     pub state: EndState,
     /// Whether HAProxy has read the peer's FIN. `None`: its version doesn't say.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub eof_read: Option<bool>,
     /// Whether HAProxy has shut its own half.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub shut_done: Option<bool>,
     /// When it gives up waiting for the peer to send (`rex`; `rx` up to 2.7).
     pub read_expires: Expiry,
@@ -62,7 +72,7 @@ pub struct StreamEnd {
 }
 
 /// A descriptor as a stream names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StreamFd {
     /// The thread group, where HAProxy says it (3.5).
     pub group: Option<FdTable>,
@@ -71,7 +81,8 @@ pub struct StreamFd {
 }
 
 /// When a timer of HAProxy's fires, as of the moment it was asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Expiry {
     /// Not told.
     #[default]
@@ -79,13 +90,14 @@ pub enum Expiry {
     /// None is set: never.
     Never,
     /// In about this long; whole seconds below a minute, coarser above.
-    In(Duration),
+    In(#[serde(with = "crate::ns")] Duration),
     /// It is overdue.
     Past,
 }
 
 /// The state of a stream connector (`include/haproxy/stconn-t.h`: `enum sc_state`; stream interfaces before 2.6).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EndState {
     /// Nothing was asked of it yet.
     #[default]
@@ -136,28 +148,34 @@ impl EndState {
 }
 
 /// A descriptor as `show fd` tells it: what a socket without a stream is for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FdLine {
     /// The descriptor.
     pub fd: StreamFd,
     /// What it is.
     pub what: FdUse,
     /// HAProxy's own port of it, where told.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub local_port: Option<u16>,
     /// Its peer's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_port: Option<u16>,
     /// The frontend of a listener or of a client's connection; the proxy of a connection that no server stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Name>,
     /// The server of a connection to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<Name>,
     /// The stream that the multiplexer names, where it names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<SessionPtr>,
     /// When HAProxy gives up on it.
     pub expires: Expiry,
 }
 
 /// What a descriptor of HAProxy's is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FdUse {
     /// A listener.
     Listener,
@@ -172,7 +190,8 @@ pub enum FdUse {
 }
 
 /// Why a connection of HAProxy's has no stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Streamless {
     /// A client's connection between two requests.
     KeepAlive,
@@ -213,7 +232,7 @@ impl Streamless {
 }
 
 /// What one round of questions to one process brought, with what the kernel said just before and just after it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Told {
     /// Whom.
     pub pid: Pid,
@@ -236,29 +255,39 @@ pub struct Told {
 }
 
 /// A stream in the long form: what tells it from another one at the same address, and the server's side of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Detail {
     /// Its address.
     pub ptr: SessionPtr,
     /// Its number since the process began: with the process an identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
     /// When it was accepted, as HAProxy writes it: `20/Nov/2026:09:43:55.252730`, in HAProxy's own time zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
     /// The client as HAProxy calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<SocketAddr>,
     /// Frontend.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub frontend: Option<Name>,
     /// Backend.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<Name>,
     /// Server.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<Name>,
     /// HAProxy's address towards the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub back_local: Option<SocketAddr>,
     /// The server's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub back_peer: Option<SocketAddr>,
     /// The client's socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub front_fd: Option<StreamFd>,
     /// The server's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub back_fd: Option<StreamFd>,
 }
 
@@ -275,7 +304,7 @@ impl Detail {
 }
 
 /// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerAddress {
     /// The backend.
     pub backend: Name,
@@ -298,7 +327,7 @@ impl ServerAddress {
 }
 
 /// One row of `show stat` (HAProxy management guide 9.1): a frontend, a backend, or a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// What it is.
     pub kind: ServiceKind,
@@ -321,7 +350,8 @@ pub struct Service {
 }
 
 /// What a row of `show stat` is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ServiceKind {
     /// A frontend.
     Frontend,
@@ -332,7 +362,8 @@ pub enum ServiceKind {
 }
 
 /// Why a process can't be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Unreachable {
     /// It has no stats socket, or nobody listens on the one that was named.
     NoSocket,
@@ -370,7 +401,8 @@ impl Unreachable {
 }
 
 /// Whether a process can be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Access {
     /// The user switched it off (`--no-api`).
     Off,

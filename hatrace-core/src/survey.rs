@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{Cookie, Netns, Pid};
 use crate::sock::{HeldSock, Timer, listening, wildcard};
 use crate::tcp::TcpState;
 use crate::time::Mono;
 
 /// What was found.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Survey {
     /// What HAProxy has open, but for its listeners.
     pub sockets: Vec<Standing>,
@@ -28,7 +30,7 @@ pub struct Survey {
 }
 
 /// A socket that HAProxy has open.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
     /// Whose, where, in which state.
     pub held: HeldSock,
@@ -39,13 +41,15 @@ pub struct Standing {
     /// The timer that runs.
     pub timer: Timer,
     /// For how long no data has moved either way; `None`: the kernel didn't tell.
+    #[serde(with = "crate::ns::option", default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<Duration>,
     /// Bytes received since it began (`tcpi_bytes_received`), where told.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub received: Option<u64>,
 }
 
 /// A listener's accept queue (`ss` calls them Recv-Q and Send-Q).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
     /// Where.
     pub netns: Netns,
@@ -58,7 +62,7 @@ pub struct Listener {
 }
 
 /// TIME_WAITs between two addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// Where.
     pub netns: Netns,
@@ -71,7 +75,7 @@ pub struct Waiting {
 }
 
 /// What a network namespace allows, and what of it is used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Space {
     /// `net.ipv4.ip_local_port_range`.
     pub ports: Option<(u16, u16)>,
@@ -82,7 +86,7 @@ pub struct Space {
 }
 
 /// A process of this host at the other end of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Neighbour {
     /// HAProxy's socket.
     pub cookie: Cookie,

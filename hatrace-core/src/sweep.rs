@@ -1,6 +1,6 @@
 //! What a look at the sockets tells: addresses and queues of known lives, timewaits that go on or are gone, and sockets older than hatrace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::adopt::{self, tighten};
@@ -18,6 +18,19 @@ use crate::time::{Mono, Since};
 const FIN_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Engine {
+    /// Leaves out of a sweep that it is about to be given what would change nothing: rows of sockets that are neither known nor HAProxy's.
+    /// They are most of a look on a busy host.
+    pub fn lighten(&self, sweep: &mut Sweep) {
+        let counts = |row: &&SockRow| {
+            let known = self.entries.contains_key(&row.cookie)
+                || self.handed.contains_key(&row.cookie)
+                || self.strangers.contains_key(&row.cookie);
+            known || row.claim != Claim::None && row.state.lingers()
+        };
+        let kept: BTreeSet<Cookie> = sweep.rows.iter().filter(counts).map(|row| row.cookie).collect();
+        sweep.rows.retain(|row| kept.contains(&row.cookie));
+    }
+
     pub(crate) fn sweep(&mut self, at: Mono, sweep: &Sweep) {
         self.limits.extend(sweep.limits.iter().copied());
         let overflowed = self.overflowed(sweep.timewait_overflow);

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// An instant on the kernel's `CLOCK_MONOTONIC`, in nanoseconds.
 ///
 /// It is what `bpf_ktime_get_ns()` returns, so records of the kernel half and ticks of the agent
 /// are on one scale. It doesn't advance while the machine is suspended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Mono(u64);
 
 impl Mono {
@@ -56,7 +58,8 @@ pub fn sum(spans: impl Iterator<Item = Duration>) -> Duration {
 ///
 /// A socket older than hatrace began at a moment nobody recorded; the kernel's own timestamps bound it
 /// (`tcp_info`'s last data and last ACK). A polled state began between two polls. A number alone would claim more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Since {
     /// Recorded by the kernel half at the transition.
     Exact(Mono),

@@ -311,6 +311,27 @@ proptest! {
         }
     }
 
+    /// On tape: every input comes back from JSON as it was, and a sweep says as much without the rows that change nothing.
+    #[test]
+    fn a_tape_says_the_same(polled: bool, tape in prop::collection::vec((moment(), input()), 0..60)) {
+        let start = Mono::from_ns(50_000_000_000);
+        let (mut live, mut again) = (Engine::new(settings(polled), start), Engine::new(settings(polled), start));
+        for (at, input) in tape {
+            // A span of more than 584 years is none that a clock could tell.
+            let line = serde_json::to_string(&(at, &input)).expect("JSON");
+            let (at, mut input): (Mono, Input) = serde_json::from_str(&line).expect("an input");
+            prop_assert_eq!(&serde_json::to_string(&(at, &input)).expect("JSON"), &line);
+            live.handle(at, input.clone());
+            if let Input::Sweep(sweep) = &mut input {
+                again.lighten(sweep);
+            }
+            again.handle(at, input);
+        }
+        let end = Mono::from_ns(300_000_000_000);
+        prop_assert_eq!(format!("{:?}", live.snapshot(end)), format!("{:?}", again.snapshot(end)));
+        prop_assert_eq!(format!("{:?}", live.events()), format!("{:?}", again.events()));
+    }
+
     /// Reading it changes nothing: the same tape gives the same page, however often it was looked at on the way.
     #[test]
     fn looking_changes_nothing(tape in prop::collection::vec((moment(), input()), 0..60), often in 5usize..20) {

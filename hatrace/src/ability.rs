@@ -4,12 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// Something that not every kernel has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Ability {
     /// The kernel half: `tp_btf` programs, an iterator over files, a ring buffer. Without it hatrace polls.
     Programs,
     /// `NETLINK_SOCK_DIAG` dumps of TCP sockets (tcp_diag, inet_diag).
+    #[serde(rename = "sock_diag")]
     SockDiag,
     /// `fentry/tcp_twsk_destructor`: the moment at which a timewait ends.
     TimewaitEnds,
@@ -105,7 +109,7 @@ impl FromStr for Ability {
 }
 
 /// What is lacking here, and why.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abilities {
     lacking: BTreeMap<Ability, String>,
 }

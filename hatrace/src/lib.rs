@@ -16,5 +16,6 @@ pub mod polled;
 pub mod port;
 pub mod resolver;
 pub mod sockdiag;
+pub mod tape;
 pub mod target;
 pub mod view;

@@ -9,6 +9,8 @@ use hatrace_core::sock::HeldSock;
 use hatrace_core::survey::Survey;
 use hatrace_core::time::Mono;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ability::{Abilities, Ability};
 use crate::error::Problem;
 
@@ -52,7 +54,7 @@ pub trait Source {
 }
 
 /// What hatrace itself costs, as far as it can tell: the longest look of each kind, and the kernel memory of its maps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
     /// Reading the kernel half's table.
     pub scan: Duration,
@@ -65,7 +67,8 @@ pub struct Cost {
 }
 
 /// How the sockets are observed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// By the kernel half.
     Traced {
@@ -97,7 +100,7 @@ impl Mode {
 }
 
 /// What a view needs to know beside the snapshot.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Context {
     /// The HAProxy processes followed: workers first, then the master.
     pub pids: Vec<Pid>,

@@ -17,6 +17,7 @@ mod matrix;
 mod odd;
 mod orphaned;
 mod polled;
+mod record;
 mod refusals;
 mod reload;
 mod scope;

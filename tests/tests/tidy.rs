@@ -17,7 +17,7 @@ const LOOK: usize = 400;
 const SPLIT: usize = 600;
 
 /// What each module of the agent may use of its siblings; everything may use `error` and `port`.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("main", &["cli"]),
     ("lib", &[]),
     ("app", ANY),
@@ -26,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("polled", &["target", "sockdiag"]),
     ("haproxy", &["target"]),
     ("doctor", &["kernel", "target", "sockdiag"]),
+    ("tape", &[]),
     ("demo", &["app", "cli", "target"]),
     ("port", &[]),
     ("error", &[]),

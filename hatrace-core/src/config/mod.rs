@@ -7,11 +7,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::stream::Name;
 pub use timeout::{Limit, TimeoutKind};
 
 /// What HAProxy was configured with, as far as its files tell.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
     /// The files, in the order in which they were read.
     pub files: Vec<Name>,
@@ -24,7 +26,7 @@ pub struct Configuration {
 }
 
 /// Settings of the process as a whole.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Global {
     /// Where `global` begins, first.
     pub place: Option<Place>,
@@ -35,7 +37,7 @@ pub struct Global {
 }
 
 /// A `frontend`, a `backend`, or a `listen`, with what its `defaults` gave it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Proxy {
     /// Its name.
     pub name: Name,
@@ -64,7 +66,8 @@ pub struct Proxy {
 }
 
 /// What a proxy is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ProxyKind {
     /// It accepts.
     Frontend,
@@ -99,7 +102,8 @@ impl ProxyKind {
 }
 
 /// `mode`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ProxyMode {
     /// `tcp`.
     #[default]
@@ -111,7 +115,7 @@ pub enum ProxyMode {
 }
 
 /// Something that is set: to what, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Set<T> {
     /// The value.
     pub value: T,
@@ -124,7 +128,7 @@ pub struct Set<T> {
 }
 
 /// A line of a file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     /// The file, as short as is unambiguous: `haproxy.cfg`.
     pub file: Name,
@@ -139,18 +143,19 @@ impl fmt::Display for Place {
 }
 
 /// A `bind` line.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bind {
     /// The line.
     pub place: Place,
     /// Its addresses, where they are ones as numbers.
     pub addresses: Vec<SocketAddr>,
     /// `tcp-ut`: TCP_USER_TIMEOUT on what is accepted there.
+    #[serde(with = "crate::ns::option", default, skip_serializing_if = "Option::is_none")]
     pub tcp_ut: Option<Duration>,
 }
 
 /// A `server` line.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Server {
     /// The line.
     pub place: Place,
@@ -161,13 +166,15 @@ pub struct Server {
     /// `maxconn`.
     pub maxconn: Option<u64>,
     /// `tcp-ut`: TCP_USER_TIMEOUT on connections to it.
+    #[serde(with = "crate::ns::option", default, skip_serializing_if = "Option::is_none")]
     pub tcp_ut: Option<Duration>,
     /// `source` on the line itself.
     pub source: bool,
 }
 
 /// Why the configuration may not be what the process runs with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Doubt {
     /// It can't be read.
     Unreadable {
@@ -181,6 +188,7 @@ pub enum Doubt {
         /// Which file.
         file: String,
         /// By how much.
+        #[serde(with = "crate::ns")]
         by: Duration,
     },
     /// A condition that only HAProxy itself can decide.

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A timeout's length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// So long.
-    After(Duration),
+    After(#[serde(with = "crate::ns")] Duration),
     /// Set to 0: HAProxy takes that for "never".
     Never,
 }
@@ -23,7 +26,8 @@ impl Limit {
 }
 
 /// The timeouts of a proxy (configuration manual, section 4.2: `timeout ...`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are HAProxy's own")]
 pub enum TimeoutKind {
     Client,

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::finding::{Prefix, Verdict, Whom};
 use crate::snapshot::Lingering;
 use crate::sock::Side;
@@ -11,7 +13,8 @@ use crate::stream::Name;
 use crate::tolls::{Party, Toll};
 
 /// By what findings are grouped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum By {
     /// By address; by network, where many addresses of one share the blame.
     #[default]

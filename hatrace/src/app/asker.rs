@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hatrace_core::Engine;
 use hatrace_core::ids::Pid;
 use hatrace_core::input::{Gap, Input};
 use hatrace_core::naming::{Asking, Wants};
@@ -14,6 +13,7 @@ use hatrace_core::tcp::TcpState;
 use hatrace_core::time::Mono;
 use tokio::sync::oneshot;
 
+use super::tap::Tap;
 use crate::cli::ApiOptions;
 use crate::clock;
 use crate::error::Problem;
@@ -97,7 +97,7 @@ impl Asker {
     }
 
     /// Makes the first contact with every process, waiting no longer than a moment for it.
-    pub(super) async fn open(&mut self, source: &mut dyn Source, engine: &mut Engine) {
+    pub(super) async fn open(&mut self, source: &mut dyn Source, engine: &mut Tap) {
         const MOMENT: Duration = Duration::from_millis(700);
         self.until(source, engine, MOMENT, |this| {
             this.running.is_none() && this.unopened().is_none()
@@ -108,7 +108,7 @@ impl Asker {
     async fn until(
         &mut self,
         source: &mut dyn Source,
-        engine: &mut Engine,
+        engine: &mut Tap,
         patience: Duration,
         enough: impl Fn(&Self) -> bool,
     ) {
@@ -136,7 +136,7 @@ impl Asker {
     }
 
     /// Takes an answer that has come, or asks what is to be asked next.
-    pub(super) fn step(&mut self, now: Mono, source: &mut dyn Source, engine: &mut Engine) {
+    pub(super) fn step(&mut self, now: Mono, source: &mut dyn Source, engine: &mut Tap) {
         self.follow(source, engine);
         if self.options.off || !self.finish(source, engine) {
             return;
@@ -162,7 +162,7 @@ impl Asker {
     }
 
     /// Processes come and go.
-    fn follow(&mut self, source: &dyn Source, engine: &mut Engine) {
+    fn follow(&mut self, source: &dyn Source, engine: &mut Tap) {
         let pids = source.pids();
         self.processes.retain(|pid, _| pids.contains(pid));
         for pid in pids {
@@ -209,7 +209,7 @@ impl Asker {
     }
 
     /// `true`: nothing is on its way (any more).
-    fn finish(&mut self, source: &mut dyn Source, engine: &mut Engine) -> bool {
+    fn finish(&mut self, source: &mut dyn Source, engine: &mut Tap) -> bool {
         let Some(running) = &mut self.running else {
             return true;
         };
@@ -232,7 +232,7 @@ impl Asker {
         true
     }
 
-    fn settle_one(&mut self, running: Running, done: Done, source: &mut dyn Source, engine: &mut Engine) {
+    fn settle_one(&mut self, running: Running, done: Done, source: &mut dyn Source, engine: &mut Tap) {
         let (pid, now) = (running.pid, clock::now());
         let (reach, answers) = (done.reach, done.answers);
         self.names = Some(done.names);
@@ -291,7 +291,7 @@ impl Asker {
         everything: bool,
         figures: bool,
         source: &mut dyn Source,
-        engine: &mut Engine,
+        engine: &mut Tap,
     ) {
         let before = match source.held(&[pid]) {
             Ok(before) => before,

@@ -3,18 +3,28 @@
 use hatrace_core::snapshot::Snapshot;
 
 use super::drive::{Signals, look_at};
+use super::record::close;
+use super::replay::replay;
 use super::report::watched;
 use super::source::Watch;
 use super::unless_gone;
 use crate::cli::WatchOptions;
+use crate::clock;
 use crate::error::Problem;
-use crate::port::Depth;
+use crate::port::{Context, Depth};
 use crate::resolver;
+use crate::tape::What;
 use crate::view::out::Words;
 use crate::view::{Format, Output, Page, culprits, json};
 
 pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
+    if !options.from.is_empty() {
+        let replayed = replay(options, false)?;
+        let mut page = Page::on(&output, options.rows, options.selection.clone());
+        page.hosts = replayed.hosts;
+        return draw(&mut output, options, &replayed.snapshot, &replayed.context, &page);
+    }
     let mut signals = Signals::new()?;
     let mut watch = Watch::begin(options, words)?;
     watch.open().await;
@@ -27,10 +37,23 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
     let mut page = Page::on(&output, options.rows, options.selection.clone());
     if options.resolve {
         page.hosts = resolver::names(addresses(&snapshot)).await;
+        watch.engine.note(clock::now(), What::Names(page.hosts.clone()));
     }
+    let recorded = close(&mut watch, words);
+    draw(&mut output, options, &snapshot, &watch.context, &page)?;
+    recorded
+}
+
+fn draw(
+    output: &mut Output,
+    options: &WatchOptions,
+    snapshot: &Snapshot,
+    context: &Context,
+    page: &Page,
+) -> Result<(), Problem> {
     unless_gone(match options.output.format {
-        Format::Json => output.draw(|out| json::write(out, "culprits", &snapshot, &watch.context, &page)),
-        Format::Text => output.draw(|out| culprits::write(out, &snapshot, &watch.context, &page)),
+        Format::Json => output.draw(|out| json::write(out, "culprits", snapshot, context, page)),
+        Format::Text => output.draw(|out| culprits::write(out, snapshot, context, page)),
     })
     .map(|_| ())
 }

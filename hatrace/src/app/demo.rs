@@ -34,6 +34,10 @@ pub(super) async fn run(options: &DemoOptions, words: Words) -> Result<(), Probl
         resolve: false,
         without: BTreeSet::new(),
         api: ApiOptions::default(),
+        record: None,
+        from: Vec::new(),
+        at: None,
+        min_given: None,
         output: options.output.clone(),
     };
     let target = Target::resolve(&[stage.pid().to_string()], true)?;

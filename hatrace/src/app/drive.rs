@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use hatrace_core::Engine;
 use hatrace_core::event::Event;
 use hatrace_core::input::{Gap, Input};
 use hatrace_core::time::Mono;
@@ -12,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::asker::Settle;
 use super::source::Watch;
+use super::tap::Tap;
 use crate::clock;
 use crate::error::Problem;
 use crate::port::{Context, Depth, Source, Stamped};
@@ -76,7 +76,7 @@ impl Signals {
 ///
 /// # Errors
 /// What ends the watch.
-pub fn look(source: &mut dyn Source, engine: &mut Engine, depth: Depth) -> Result<(), Problem> {
+pub fn look(source: &mut dyn Source, engine: &mut Tap, depth: Depth) -> Result<(), Problem> {
     let mut inputs: Vec<Stamped> = Vec::new();
     source.look(clock::now(), depth, &mut inputs)?;
     for (at, input) in inputs {
@@ -142,7 +142,7 @@ pub async fn drive(
     watch: &mut Watch,
     signals: &mut Signals,
     length: Option<Duration>,
-    mut on_beat: impl FnMut(&Engine, &Context, Vec<Event>) -> Result<ControlFlow<()>, Problem>,
+    mut on_beat: impl FnMut(&Tap, &Context, Vec<Event>) -> Result<ControlFlow<()>, Problem>,
 ) -> Result<Stop, Problem> {
     let end = length.map(|length| Instant::now() + length);
     let mut beat = tokio::time::interval(BEAT);

@@ -6,10 +6,13 @@ mod demo;
 mod doctor;
 mod drive;
 mod explain;
+mod record;
+mod replay;
 mod report;
 mod sessions;
 mod source;
 mod stuck;
+mod tap;
 mod trace;
 
 use std::process::ExitCode;
@@ -47,6 +50,7 @@ async fn dispatch(invocation: Invocation, words: Words) -> Result<(), Problem> {
     match invocation {
         Invocation::Trace(options) => trace::run(&options, words).await,
         Invocation::Report(options) => report::run(&options, words).await,
+        Invocation::Record(options) => record::run(&options, words).await,
         Invocation::Culprits(options) => culprits::run(&options, words).await,
         Invocation::Explain(options) => explain::run(&options),
         Invocation::Stuck(options) => stuck::run(&options, words).await,
@@ -65,6 +69,7 @@ const fn output_of(invocation: &Invocation) -> &OutputOptions {
         | Invocation::Stuck(options) => &options.output,
         Invocation::Explain(options) => &options.output,
         Invocation::Sessions(options) => &options.watch.output,
+        Invocation::Record(options) => &options.watch.output,
         Invocation::Doctor(options) => &options.output,
         Invocation::Demo(options) => &options.output,
         Invocation::BenchEmpty(options) => &options.output,

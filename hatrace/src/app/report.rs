@@ -9,6 +9,8 @@ use hatrace_core::snapshot::Snapshot;
 use hatrace_core::time::Mono;
 
 use super::drive::{Signals, Stop, drive, look_at};
+use super::record::close;
+use super::replay::replay;
 use super::source::Watch;
 use super::unless_gone;
 use crate::cli::WatchOptions;
@@ -20,6 +22,10 @@ use crate::view::{Format, Output, Page, json, progress, report};
 
 pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
+    if !options.from.is_empty() {
+        let replayed = replay(options, false)?;
+        return draw(&mut output, options, &replayed.snapshot, &replayed.context);
+    }
     let mut signals = Signals::new()?;
     let mut watch = Watch::begin(options, words)?;
     watch.open().await;
@@ -29,7 +35,9 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
         None => "attached; Ctrl-C reports",
     });
     let snapshot = watched(&mut watch, &mut signals, options.duration, words, "watching").await?;
-    draw(&mut output, options, &snapshot, &watch.context)
+    let recorded = close(&mut watch, words);
+    draw(&mut output, options, &snapshot, &watch.context)?;
+    recorded
 }
 
 /// Watches to the end, with a bar on a terminal.
@@ -55,7 +63,7 @@ pub(super) async fn watched(
     if stop == Stop::HaproxyGone {
         words.say("every HAProxy process that was followed has ended");
     }
-    Ok(watch.engine.snapshot(clock::now()))
+    Ok(watch.snapshot())
 }
 
 pub(super) fn draw(

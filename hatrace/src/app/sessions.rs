@@ -7,12 +7,13 @@ use hatrace_core::stream::Access;
 
 use super::asker::{Settle, refusal};
 use super::drive::{Signals, look_at};
+use super::record::close;
+use super::replay::replay;
 use super::source::Watch;
 use super::unless_gone;
 use crate::cli::SessionsOptions;
-use crate::clock;
 use crate::error::Problem;
-use crate::port::Depth;
+use crate::port::{Context, Depth};
 use crate::view::out::Words;
 use crate::view::{Format, Output, Page, json, sessions};
 
@@ -22,6 +23,10 @@ const APART: Duration = Duration::from_secs(2);
 pub(super) async fn run(options: &SessionsOptions, words: Words) -> Result<(), Problem> {
     let asked = &options.watch;
     let mut output = Output::open(&asked.output)?;
+    if !asked.from.is_empty() {
+        let replayed = replay(asked, true)?;
+        return draw(&mut output, options, &replayed.snapshot, &replayed.context, words);
+    }
     let mut signals = Signals::new()?;
     let mut watch = Watch::polled(asked, words.hushed(), true)?;
     look_at(&mut watch, Depth::Full)?;
@@ -34,13 +39,25 @@ pub(super) async fn run(options: &SessionsOptions, words: Words) -> Result<(), P
         look_at(&mut watch, Depth::Full)?;
         watch.settle(what).await;
     }
-    let snapshot = watch.engine.snapshot(clock::now());
-    somebody_answered(&snapshot, words)?;
-    let page = Page::on(&output, asked.rows, asked.selection.clone());
-    let context = &watch.context;
+    let snapshot = watch.snapshot();
+    let recorded = close(&mut watch, words);
+    draw(&mut output, options, &snapshot, &watch.context, words)?;
+    recorded
+}
+
+fn draw(
+    output: &mut Output,
+    options: &SessionsOptions,
+    snapshot: &Snapshot,
+    context: &Context,
+    words: Words,
+) -> Result<(), Problem> {
+    let asked = &options.watch;
+    somebody_answered(snapshot, words)?;
+    let page = Page::on(output, asked.rows, asked.selection.clone());
     unless_gone(match asked.output.format {
-        Format::Json => output.draw(|out| json::sessions(out, &snapshot, context, &page)),
-        Format::Text => output.draw(|out| sessions::write(out, &snapshot, context, &page, options.servers)),
+        Format::Json => output.draw(|out| json::sessions(out, snapshot, context, &page)),
+        Format::Text => output.draw(|out| sessions::write(out, snapshot, context, &page, options.servers)),
     })
     .map(|_| ())
 }

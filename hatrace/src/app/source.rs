@@ -1,14 +1,17 @@
 //! From what was asked to a source that watches it: traced where that can be had, polled where not, said which and why.
 
+use hatrace_core::snapshot::Snapshot;
 use hatrace_core::{Engine, Settings};
 
 use super::asker::{Asker, Settle};
+use super::tap::Tap;
 use crate::cli::{ModeChoice, Target as Wanted, WatchOptions};
 use crate::clock;
 use crate::error::Problem;
 use crate::kernel::{LoadError, LoadOptions, Size, Traced};
 use crate::polled::Polled;
 use crate::port::{Context, Cost, Mode, Source};
+use crate::tape::Recorder;
 use crate::target::{Target, haproxy_version};
 use crate::view::out::Words;
 
@@ -19,7 +22,7 @@ const RING_BYTES: u32 = 4 << 20;
 /// A source, an engine for it, and what views must know of both.
 pub(super) struct Watch {
     pub(super) source: Box<dyn Source>,
-    pub(super) engine: Engine,
+    pub(super) engine: Tap,
     pub(super) context: Context,
     pub(super) asker: Asker,
 }
@@ -50,7 +53,7 @@ impl Watch {
             by: options.by,
             sessions: false,
         };
-        let engine = Engine::new(settings, context.started_mono);
+        let engine = tap(settings, &context, options)?;
         Ok(Self {
             source,
             engine,
@@ -73,7 +76,7 @@ impl Watch {
             by: options.by,
             sessions,
         };
-        let engine = Engine::new(settings, context.started_mono);
+        let engine = tap(settings, &context, options)?;
         let source = Box::new(Polled::new(target, options.interval, &options.without));
         Ok(Self {
             source,
@@ -97,6 +100,11 @@ impl Watch {
         self.refresh();
     }
 
+    /// What a view is drawn of, now.
+    pub(super) fn snapshot(&mut self) -> Snapshot {
+        self.engine.cut(clock::now(), &self.context)
+    }
+
     /// What may have changed meanwhile: the processes, and the version once HAProxy has told it.
     pub(super) fn refresh(&mut self) {
         let pids = self.source.pids();
@@ -108,6 +116,23 @@ impl Watch {
             self.context.haproxy_version = self.asker.version();
         }
     }
+}
+
+/// The engine, and a recorder beside it if one is wanted.
+fn tap(settings: Settings, context: &Context, options: &WatchOptions) -> Result<Tap, Problem> {
+    let recorder = match &options.record {
+        None => None,
+        Some(record) => {
+            let header = super::record::header(settings, context);
+            Some(Recorder::create(
+                &record.file,
+                record.max_size,
+                record.redact,
+                header,
+            )?)
+        }
+    };
+    Ok(Tap::new(Engine::new(settings, context.started_mono), recorder))
 }
 
 fn context_of(target: &Target, options: &WatchOptions) -> Context {

@@ -6,21 +6,26 @@ use hatrace_core::snapshot::Snapshot;
 
 use super::asker::Settle;
 use super::drive::{Signals, look_at, survey};
+use super::record::close;
+use super::replay::replay;
 use super::source::Watch;
 use super::unless_gone;
 use crate::cli::WatchOptions;
-use crate::clock;
 use crate::error::Problem;
-use crate::port::Depth;
+use crate::port::{Context, Depth};
 use crate::view::out::Words;
 use crate::view::{Format, Output, Page, json, stuck};
 
 pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
+    if !options.from.is_empty() {
+        let replayed = replay(options, false)?;
+        return draw(&mut output, options, &replayed.snapshot, &replayed.context, words);
+    }
     let mut signals = Signals::new()?;
     let mut watch = Watch::polled(options, words, false)?;
     look_at(&mut watch, Depth::Full)?;
-    let mut snapshot = watch.engine.snapshot(clock::now());
+    let mut snapshot = watch.snapshot();
     if undecided(&snapshot) {
         // Some have no lower bound of their age: a second look shows which of them stay.
         signals
@@ -29,21 +34,33 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
             ))
             .await;
         look_at(&mut watch, Depth::Full)?;
-        snapshot = watch.engine.snapshot(clock::now());
+        snapshot = watch.snapshot();
     }
     if !snapshot.lingering.is_empty() {
         watch.settle(Settle::Lingering).await;
         survey(&mut watch, true);
-        snapshot = watch.engine.snapshot(clock::now());
+        snapshot = watch.snapshot();
     }
-    let page = Page::on(&output, options.rows, options.selection.clone());
-    let (context, terminal) = (&watch.context, output.is_terminal());
+    let recorded = close(&mut watch, words);
+    draw(&mut output, options, &snapshot, &watch.context, words)?;
+    recorded
+}
+
+fn draw(
+    output: &mut Output,
+    options: &WatchOptions,
+    snapshot: &Snapshot,
+    context: &Context,
+    words: Words,
+) -> Result<(), Problem> {
+    let page = Page::on(output, options.rows, options.selection.clone());
+    let terminal = output.is_terminal();
     unless_gone(match options.output.format {
-        Format::Json => output.draw(|out| json::write(out, "stuck", &snapshot, context, &page)),
-        Format::Text if terminal => output.draw(|out| stuck::write(out, &snapshot, context, &page)),
+        Format::Json => output.draw(|out| json::write(out, "stuck", snapshot, context, &page)),
+        Format::Text if terminal => output.draw(|out| stuck::write(out, snapshot, context, &page)),
         Format::Text => {
-            let table = output.draw(|out| stuck::table(out, &snapshot, &page));
-            words.draw(|out| stuck::footer(out, &snapshot, context, &page.painted(words.paint())));
+            let table = output.draw(|out| stuck::table(out, snapshot, &page));
+            words.draw(|out| stuck::footer(out, snapshot, context, &page.painted(words.paint())));
             table
         }
     })

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use hatrace_core::event::Event;
 
 use super::drive::{Signals, Stop, drive, look_at};
+use super::record::close;
 use super::source::Watch;
 use super::unless_gone;
 use crate::cli::{BenchOptions, WatchOptions};
@@ -45,16 +46,15 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
         |_, context, events| unless_gone(lines.write(&mut output, &events, context, &page)),
     )
     .await?;
-    if stop == Stop::OutputGone {
-        return Ok(());
-    }
-    if unless_gone(lines.tell_hidden(&mut output))?.is_break() {
-        return Ok(());
+    if stop == Stop::OutputGone || unless_gone(lines.tell_hidden(&mut output))?.is_break() {
+        return close(&mut watch, words);
     }
     if stop == Stop::HaproxyGone {
         words.say("every HAProxy process that was followed has ended");
     }
-    let (snapshot, context) = (watch.engine.snapshot(clock::now()), watch.context);
+    let snapshot = watch.snapshot();
+    let recorded = close(&mut watch, words);
+    let context = watch.context;
     let written = match options.output.format {
         Format::Json => output.draw(|out| json::write(out, "trace", &snapshot, &context, &page)),
         Format::Text if output.is_terminal() => {
@@ -65,7 +65,8 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
             Ok(())
         }
     };
-    unless_gone(written).map(|_| ())
+    unless_gone(written)?;
+    recorded
 }
 
 /// Lines of the stream, no more a second on a terminal than one can read.

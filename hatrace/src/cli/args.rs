@@ -7,6 +7,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use hatrace_core::sock::Side;
 use hatrace_core::tcp::TcpState;
 
+use super::options::Moment;
 use super::{help, value};
 use crate::ability::Ability;
 use crate::haproxy::Address;
@@ -40,6 +41,9 @@ pub(super) enum Command {
     /// Watch, then report: histograms, the oldest sockets, whom they wait for, one line to paste
     #[command(after_help = help::REPORT)]
     Report(ReportArgs),
+    /// Watch, and put everything away that was seen: for `--from FILE`, here or elsewhere, later
+    #[command(after_help = help::RECORD)]
+    Record(RecordArgs),
     /// Watch, then rank whom sockets wait for by socket-seconds: verdict, evidence, the clock that runs, what to change
     #[command(after_help = help::CULPRITS)]
     Culprits(CulpritsArgs),
@@ -104,6 +108,18 @@ pub(super) struct CommonArgs {
     /// The same as --color never
     #[arg(long, global = true, help_heading = "Output")]
     pub no_color: bool,
+    /// Record what this view is drawn of in FILE as well; for --from FILE
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Recording")]
+    pub record: Option<PathBuf>,
+    /// End the recording before it is larger than this: 500M, 2G [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = value::size, global = true, help_heading = "Recording")]
+    pub max_size: Option<u64>,
+    /// Pseudonyms in the recording for addresses and names, prefixes kept together: to be shown to others
+    #[arg(long, global = true, help_heading = "Recording")]
+    pub redact: bool,
+    /// Read a recording in place of watching: all files of one
+    #[arg(long, value_name = "FILE", num_args = 1.., global = true, help_heading = "Recording")]
+    pub from: Vec<PathBuf>,
     /// For tests: as if this kernel hadn't that ability
     #[arg(
         long,
@@ -227,8 +243,22 @@ pub(super) struct StuckArgs {
     /// How many sockets to list, or `all` [default: all, in JSON 10000]
     #[arg(short = 'n', long, value_name = "LIMIT", value_parser = value::rows)]
     pub rows: Option<usize>,
+    /// What was stuck then, by a recording: 2026-11-21T03:12:00Z, or 90s after its beginning
+    #[arg(long, value_name = "TIME", value_parser = value::moment, requires = "from", help_heading = "Recording")]
+    pub at: Option<Moment>,
     #[command(flatten)]
     pub select: SelectArgs,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(super) struct RecordArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub watch: WatchArgs,
+    /// Run this, and record until it has ended
+    #[arg(value_name = "CMD", last = true)]
+    pub command: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]

@@ -9,6 +9,7 @@ Examples:
   sudo hatrace culprits -d 60             who leaves connections open, and what to change
   sudo hatrace stuck --state CLOSE_WAIT --older 5m --json
   sudo hatrace sessions --older 5m        HAProxy's sessions beside the kernel's truth
+  sudo hatrace record -o night.hatrace    put everything away; look later, elsewhere: report --from night.hatrace
   hatrace explain CLOSE_WAIT              what a state, a verdict or a timeout means
   sudo hatrace doctor                     what this host allows
   sudo hatrace demo                       see it work on a HAProxy of its own
@@ -35,6 +36,18 @@ Examples:
   sudo hatrace report -d 60               watch a minute, then report
   sudo hatrace report                     watch until Ctrl-C
   sudo hatrace report -d 5m --json -o report.json";
+
+/// Below `record --help`.
+pub(super) const RECORD: &str = "\
+A recording has addresses, names of proxies and servers, and what HAProxy said of its sessions: nobody but you may read the file.
+It is gzip with a JSON object a line: zcat FILE | jq . reads it. A recorder that is killed has lost the last second.
+
+Examples:
+  sudo hatrace record -o night.hatrace -d 8h --max-size 1G
+  sudo hatrace record -o report.hatrace --redact -d 5m    to be attached to a bug report
+  sudo hatrace record -o reload.hatrace -- systemctl reload haproxy
+  hatrace report --from night.hatrace     needs no root, and no HAProxy
+  hatrace stuck --from night.hatrace --at 2026-11-21T03:12:00Z";
 
 /// Below `culprits --help`.
 pub(super) const CULPRITS: &str = "\

@@ -5,6 +5,7 @@
 mod args;
 mod help;
 mod options;
+mod recording;
 mod resolve;
 mod value;
 
@@ -15,8 +16,8 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 pub use options::{
-    ApiOptions, BenchOptions, DemoOptions, DoctorOptions, ExplainOptions, Invocation, ModeChoice,
-    SessionsOptions, Target, WatchOptions,
+    ApiOptions, BenchOptions, DemoOptions, DoctorOptions, ExplainOptions, Invocation, ModeChoice, Moment,
+    RecordOptions, RecordTo, SessionsOptions, Target, WatchOptions,
 };
 
 use crate::error::Exit;

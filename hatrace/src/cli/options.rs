@@ -1,6 +1,7 @@
 //! What was asked, in the agent's own types: what clap's are turned into.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hatrace_core::verdicts::By;
@@ -20,6 +21,8 @@ pub enum Invocation {
     Trace(WatchOptions),
     /// Watch, then report.
     Report(WatchOptions),
+    /// Watch, and put away what was seen.
+    Record(RecordOptions),
     /// Watch, then rank whom sockets wait for.
     Culprits(WatchOptions),
     /// Say what a word means.
@@ -44,7 +47,9 @@ impl Invocation {
             Self::Trace(watch) | Self::Report(watch) | Self::Culprits(watch) | Self::Stuck(watch) => {
                 watch.without = abilities;
             }
-            Self::Sessions(sessions) => sessions.watch.without = abilities,
+            Self::Sessions(SessionsOptions { watch, .. }) | Self::Record(RecordOptions { watch, .. }) => {
+                watch.without = abilities;
+            }
             Self::Doctor(doctor) => doctor.without = abilities,
             Self::Explain(_) | Self::Demo(_) | Self::BenchEmpty(_) => {}
         }
@@ -120,8 +125,45 @@ pub struct WatchOptions {
     pub api: ApiOptions,
     /// Abilities of the kernel that are not to be used.
     pub without: BTreeSet<Ability>,
+    /// Where what the view is drawn of is to be recorded.
+    pub record: Option<RecordTo>,
+    /// Recordings to read in place of watching.
+    pub from: Vec<PathBuf>,
+    /// `stuck`: of a recording, then.
+    pub at: Option<Moment>,
+    /// `--min`, where it was given: else a recording's own.
+    pub min_given: Option<Duration>,
     /// Where to and as what.
     pub output: OutputOptions,
+}
+
+/// Where to record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordTo {
+    /// A file that doesn't exist yet.
+    pub file: PathBuf,
+    /// It is not to become larger than so many bytes.
+    pub max_size: Option<u64>,
+    /// With pseudonyms in place of addresses and names.
+    pub redact: bool,
+}
+
+/// A moment of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// So long after its beginning.
+    After(Duration),
+    /// By the wall clock.
+    Wall(jiff::Timestamp),
+}
+
+/// What `record` is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordOptions {
+    /// Whose, how, and where to.
+    pub watch: WatchOptions,
+    /// What to run beside it; it ends with it.
+    pub command: Vec<String>,
 }
 
 /// What `explain` is asked.

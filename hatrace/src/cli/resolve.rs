@@ -12,8 +12,9 @@ use super::args::{
 };
 use super::options::{
     API_INTERVAL, ApiOptions, BenchOptions, DemoOptions, DoctorOptions, ExplainOptions, Invocation,
-    ModeChoice, SessionsOptions, Target, WatchOptions,
+    ModeChoice, RecordOptions, SessionsOptions, Target, WatchOptions,
 };
+use super::recording::Recording;
 use crate::error::Problem;
 use crate::view::out::{ColorChoice, Format, OutputOptions};
 use crate::view::select::Selection;
@@ -37,7 +38,8 @@ const REPORT_ROWS: usize = 10;
 /// A combination that makes no sense.
 pub(super) fn resolve(args: Args) -> Result<Invocation, Problem> {
     let without = args.common.without.iter().copied().collect();
-    Ok(invocation(args)?.without(without))
+    let recording = Recording::of(&args.common);
+    recording.apply(invocation(args)?.without(without))
 }
 
 fn invocation(args: Args) -> Result<Invocation, Problem> {
@@ -93,7 +95,27 @@ fn invocation(args: Args) -> Result<Invocation, Problem> {
                 watch: WatchArgs::default(),
                 select: both(own.select, before.select),
             };
-            asked.options(target, rows, api, output).map(Invocation::Stuck)
+            let options = asked.options(target, rows, api, output)?;
+            Ok(Invocation::Stuck(WatchOptions {
+                at: own.at,
+                ..options
+            }))
+        }
+        Some(Command::Record(own)) => {
+            refuse(before.all, "-a/--all", "record")?;
+            refuse(
+                before.select != SelectArgs::default(),
+                "filters (a recording is of everything)",
+                "record",
+            )?;
+            let asked = Asked {
+                source: either_source(own.source, before.source),
+                watch: either_watch(own.watch, before.watch),
+                select: SelectArgs::default(),
+            };
+            let watch = asked.options(target, JSON_ROWS, api, output)?;
+            let command = own.command;
+            Ok(Invocation::Record(RecordOptions { watch, command }))
         }
         Some(Command::Sessions(own)) => {
             refuse(before.all, "-a/--all", "sessions")?;
@@ -305,6 +327,10 @@ impl Asked {
             resolve: false,
             api,
             without: BTreeSet::new(),
+            record: None,
+            from: Vec::new(),
+            at: None,
+            min_given: self.source.min,
             output,
         })
     }

@@ -240,3 +240,56 @@ fn exit_codes() {
     assert_eq!(exit(&["-q", "-v"]), Err(format!("{:?}", ExitCode::from(2))));
     assert!(exit(&["doctor"]).is_ok());
 }
+
+#[test]
+fn recordings_are_made_and_read() {
+    let Invocation::Record(record) = read("record -o night -d 8h --max-size 1G --redact -- sleep 5").unwrap()
+    else {
+        panic!("record");
+    };
+    let to = record.watch.record.unwrap();
+    assert_eq!(
+        (to.file.to_str(), to.max_size, to.redact),
+        (Some("night"), Some(1 << 30), true)
+    );
+    assert_eq!(record.watch.output.file, None, "-o is the recording's");
+    assert_eq!(record.command, ["sleep", "5"]);
+    let report = watch("report --record r --min 2s");
+    assert_eq!(report.record.unwrap().file.to_str(), Some("r"));
+    let stuck = watch("stuck --from a b --at 2026-11-21T03:12:00Z");
+    assert_eq!(stuck.from.len(), 2);
+    assert!(matches!(stuck.at, Some(Moment::Wall(_))));
+    assert_eq!(
+        watch("stuck --from a --at 90s").at,
+        Some(Moment::After(Duration::from_secs(90)))
+    );
+    assert_eq!(
+        watch("report --from a --min 5s").min_given,
+        Some(Duration::from_secs(5))
+    );
+}
+
+#[test]
+fn recordings_where_they_make_no_sense() {
+    for line in [
+        "record",
+        "record -o a --record b",
+        "record -o a --from b",
+        "record -o a --state FIN_WAIT2",
+        "record -o a --max-size 0",
+        "record -o a --max-size many",
+        "report --max-size 1G",
+        "report --redact",
+        "report --from a --pid 1",
+        "report --from a -d 5",
+        "report --from a --record b",
+        "stuck --at 90s",
+        "stuck --from a --at yesterday",
+        "--from a",
+        "trace --from a",
+        "doctor --record a",
+        "explain FIN_WAIT2 --from a",
+    ] {
+        assert!(read(line).is_err(), "{line}");
+    }
+}

@@ -6,6 +6,8 @@ use hatrace_core::sock::Side;
 use hatrace_core::tcp::TcpState;
 use jiff::SignedDuration;
 
+use super::options::Moment;
+
 /// `500ms`, `2s`, `5m`, `1h30m`, `1.5s`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
@@ -16,6 +18,34 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok()
         .and_then(|signed| Duration::try_from(signed).ok())
         .ok_or_else(|| "want a duration: 500ms, 2s, 5m, 1h30m; a bare number is seconds".to_owned())
+}
+
+/// A moment of a recording: by the wall clock with its zone, or so long after the beginning.
+pub(super) fn moment(text: &str) -> Result<Moment, String> {
+    if let Ok(wall) = text.trim().parse() {
+        return Ok(Moment::Wall(wall));
+    }
+    let want = "want a time with its zone (2026-11-21T03:12:00Z, 2026-11-21T04:12:00+01:00), or how long after the beginning (90s)";
+    duration(text).map(Moment::After).map_err(|_| want.to_owned())
+}
+
+/// Bytes: `500M`, `2GiB`, `1000000`. K, M and G are of 1024.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let want = || "want a size: 500M, 2G".to_owned();
+    let text = text.trim().to_ascii_uppercase();
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let shift = match &text[digits.len()..] {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        _ => return Err(want()),
+    };
+    let number: u64 = digits.parse().map_err(|_| want())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(want)
 }
 
 /// A duration that isn't zero.

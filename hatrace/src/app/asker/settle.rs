@@ -6,6 +6,7 @@ use hatrace_core::Engine;
 use hatrace_core::ids::Pid;
 use hatrace_core::time::Mono;
 
+use super::super::tap::Tap;
 use super::{Asker, SILENCE};
 use crate::clock;
 use crate::haproxy::Reach;
@@ -25,12 +26,7 @@ pub(in crate::app) enum Settle {
 
 impl Asker {
     /// The last word before a view is drawn: one more round with each process that has something to tell.
-    pub(in crate::app) async fn settle(
-        &mut self,
-        what: Settle,
-        source: &mut dyn Source,
-        engine: &mut Engine,
-    ) {
+    pub(in crate::app) async fn settle(&mut self, what: Settle, source: &mut dyn Source, engine: &mut Tap) {
         const PATIENCE: Duration = Duration::from_secs(6);
         if self.options.off {
             self.step(clock::now(), source, engine);
@@ -64,7 +60,7 @@ impl Asker {
     }
 
     /// Waits for what is on its way, asking nothing more.
-    pub(super) async fn wait(&mut self, source: &mut dyn Source, engine: &mut Engine, patience: Duration) {
+    pub(super) async fn wait(&mut self, source: &mut dyn Source, engine: &mut Tap, patience: Duration) {
         let end = clock::now().plus(patience);
         while !self.finish(source, engine) && clock::now() < end {
             tokio::time::sleep(Duration::from_millis(1)).await;

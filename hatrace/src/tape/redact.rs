@@ -1,0 +1,248 @@
+//! Pseudonyms for addresses and names, the same for the same throughout a recording, so that it can be shown to strangers.
+//!
+//! Addresses that share a prefix go on sharing one of the same length (Crypto-PAn's idea: each bit is flipped or not by what stands before
+//! it), under a key that nobody keeps. Every other string is a name, unless it is a word of the format's own: what isn't known to be
+//! harmless is replaced.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use serde_json::{Map, Value};
+
+/// Strings that say nothing of anybody: the names of states, sides, kinds, and of what is or isn't.
+const WORDS: &[&str] = &[
+    "CLOSE",
+    "CLOSE_WAIT",
+    "CLOSING",
+    "ESTABLISHED",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "LAST_ACK",
+    "LISTEN",
+    "NEW_SYN_RECV",
+    "SYN_RECV",
+    "SYN_SENT",
+    "TIME_WAIT",
+    "assigned",
+    "backend",
+    "check",
+    "cli",
+    "client",
+    "client_fin",
+    "client_hs",
+    "closed",
+    "connect",
+    "connect_failed",
+    "connecting",
+    "control",
+    "cut",
+    "denied",
+    "disconnected",
+    "draining",
+    "established",
+    "frontend",
+    "garbage",
+    "handshake",
+    "http",
+    "http_keep_alive",
+    "http_request",
+    "initial",
+    "keep_alive",
+    "level_user",
+    "listen",
+    "listener",
+    "never",
+    "no_answer",
+    "no_request",
+    "no_socket",
+    "none",
+    "off",
+    "old_worker",
+    "other",
+    "other_process",
+    "past",
+    "peer",
+    "pool",
+    "prefix",
+    "proxy",
+    "proxy_header",
+    "queue",
+    "queued",
+    "ready",
+    "requested",
+    "scanned",
+    "server",
+    "server_fin",
+    "slots_taken",
+    "stream",
+    "stream_or_check",
+    "tarpit",
+    "tcp",
+    "tick",
+    "try_again",
+    "tunnel",
+    "unknown",
+    "unspecified",
+];
+/// Keys under which there is nothing but hatrace's own, HAProxy's or the kernel's version, a moment, or a service's state.
+const HARMLESS: &[&str] = &[
+    "hatrace",
+    "kernel",
+    "haproxy_version",
+    "started_at",
+    "status",
+    "accepted",
+];
+/// Keys whose maps have names as keys.
+const NAMED: &[&str] = &["sections"];
+
+/// Who is called what.
+#[derive(Default)]
+pub struct Redactor {
+    key: RandomState,
+    names: HashMap<String, String>,
+}
+
+impl Redactor {
+    /// The same with pseudonyms.
+    pub fn redact(&mut self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(&text)),
+            Value::Array(values) => {
+                Value::Array(values.into_iter().map(|value| self.redact(value)).collect())
+            }
+            Value::Object(map) => Value::Object(self.map(map)),
+            other => other,
+        }
+    }
+
+    fn map(&mut self, map: Map<String, Value>) -> Map<String, Value> {
+        map.into_iter()
+            .map(|(key, value)| {
+                let value = match value {
+                    value if HARMLESS.contains(&key.as_str()) => value,
+                    Value::Object(named) if NAMED.contains(&key.as_str()) => {
+                        let entry = |(section, value): (String, Value)| (self.section(&section), value);
+                        Value::Object(named.into_iter().map(entry).collect())
+                    }
+                    value => self.redact(value),
+                };
+                let key = key
+                    .parse::<IpAddr>()
+                    .map_or(key, |address| self.address(address).to_string());
+                (key, value)
+            })
+            .collect()
+    }
+
+    /// `frontend fe`: the keyword stays.
+    fn section(&mut self, section: &str) -> String {
+        match section.split_once(' ') {
+            Some((kind, name)) => format!("{kind} {}", self.name(name)),
+            None => self.name(section),
+        }
+    }
+
+    fn text(&mut self, text: &str) -> String {
+        if let Ok(socket) = text.parse::<SocketAddr>() {
+            SocketAddr::new(self.address(socket.ip()), socket.port()).to_string()
+        } else if let Ok(address) = text.parse::<IpAddr>() {
+            self.address(address).to_string()
+        } else if WORDS.contains(&text) || text.is_empty() {
+            text.to_owned()
+        } else {
+            self.name(text)
+        }
+    }
+
+    fn name(&mut self, name: &str) -> String {
+        // HAProxy's own frontend, by which its command line is known.
+        if name == "GLOBAL" {
+            return name.to_owned();
+        }
+        let next = self.names.len() + 1;
+        let pseudonym = self
+            .names
+            .entry(name.to_owned())
+            .or_insert_with(|| format!("name-{next}"));
+        pseudonym.clone()
+    }
+
+    /// Loopback and the unspecified address are everybody's.
+    fn address(&self, address: IpAddr) -> IpAddr {
+        match address {
+            address if address.is_loopback() || address.is_unspecified() => address,
+            IpAddr::V4(v4) => {
+                let bits = self.flipped(u128::from(v4.to_bits()), 32);
+                IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX)))
+            }
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(self.flipped(v6.to_bits(), 128))),
+        }
+    }
+
+    /// Each bit is flipped, or not, by the key and the bits before it.
+    fn flipped(&self, bits: u128, length: u32) -> u128 {
+        let mut flipped = 0;
+        for place in 0..length {
+            let before = bits.checked_shr(length - place).unwrap_or(0);
+            let bit = bits >> (length - 1 - place) & 1;
+            let flip = u128::from(self.key.hash_one((length, place, before)) & 1);
+            flipped = flipped << 1 | (bit ^ flip);
+        }
+        flipped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn who_shares_a_prefix_goes_on_sharing_one_of_the_same_length() {
+        let redactor = Redactor::default();
+        let bits = |text: &str| match redactor.address(text.parse().expect("an address")) {
+            IpAddr::V4(v4) => v4.to_bits(),
+            IpAddr::V6(_) => panic!("another family"),
+        };
+        let shared = |one: &str, other: &str| (bits(one) ^ bits(other)).leading_zeros();
+        assert_eq!(shared("10.0.0.7", "10.0.0.7"), 32);
+        assert_eq!(shared("10.0.0.7", "10.0.0.6"), 31);
+        assert_eq!(shared("10.0.0.7", "10.0.1.7"), 23);
+        assert_eq!(shared("10.0.0.7", "192.168.0.7"), 0);
+        for kept in ["127.0.0.1", "0.0.0.0", "::1", "::"] {
+            let address: IpAddr = kept.parse().expect("an address");
+            assert_eq!(redactor.address(address), address);
+        }
+    }
+
+    #[test]
+    fn names_are_the_same_throughout_and_the_format_s_own_words_stay() {
+        let mut redactor = Redactor::default();
+        let redacted = redactor.redact(json!({
+            "host": "lb1.example.org", "kernel": "6.18", "state": "FIN_WAIT2", "frontend": "shop", "backend": "secret",
+            "sections": { "frontend shop": { "maxconn": 10 } }, "peer": "[2001:db8::7]:443", "why": "10.0.0.7 refused",
+        }));
+        let text = redacted.to_string();
+        for gone in ["example", "shop", "secret", "2001:db8::7", "10.0.0.7"] {
+            assert!(!text.contains(gone), "{text}");
+        }
+        assert_eq!(
+            (&redacted["state"], &redacted["kernel"]),
+            (&json!("FIN_WAIT2"), &json!("6.18"))
+        );
+        let shop = redacted["frontend"].as_str().expect("a name");
+        assert!(
+            redacted["sections"][format!("frontend {shop}")].is_object(),
+            "{text}"
+        );
+        assert!(
+            redacted["peer"]
+                .as_str()
+                .is_some_and(|peer| peer.ends_with("]:443")),
+            "{text}"
+        );
+    }
+}
