@@ -8,7 +8,7 @@ use std::time::Duration;
 use hatrace_tests::crowd::fetch;
 use hatrace_tests::haproxy::Haproxy;
 use hatrace_tests::netns::Netns;
-use hatrace_tests::peers::{Pair, Server, connect};
+use hatrace_tests::peers::{Pair, Server};
 use hatrace_tests::tracer::{Tracer, binary, run, run_command};
 use hatrace_tests::{ready, until};
 use rustix::process::Signal;
@@ -240,7 +240,6 @@ fn it_ends_with_its_command_and_is_seen_as_it_was_then() {
     ];
     let tracer = Tracer::start(&args);
     sleep(Duration::from_secs(3));
-    let _client = netns.run(|| connect("127.0.0.1:8000"));
     let mut pairs = server.pairs(&netns, "127.0.0.1:8000", 4);
     pairs.iter_mut().for_each(Pair::server_closes);
     let finished = tracer.finish();

@@ -65,7 +65,7 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
             Ok(())
         }
     };
-    unless_gone(written)?;
+    let _ = unless_gone(written)?;
     recorded
 }
 

@@ -288,7 +288,6 @@ fn recordings_where_they_make_no_sense() {
         "--from a",
         "trace --from a",
         "doctor --record a",
-        "explain FIN_WAIT2 --from a",
     ] {
         assert!(read(line).is_err(), "{line}");
     }

@@ -36,7 +36,7 @@ impl Scans {
         for run in runs {
             match run {
                 Run::Same(from, count) => {
-                    lives.extend_from_slice(self.last.get(from..from.checked_add(count)?)?)
+                    lives.extend_from_slice(self.last.get(from..from.checked_add(count)?)?);
                 }
                 Run::New(life) => lives.push(life),
             }
