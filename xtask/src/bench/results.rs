@@ -26,6 +26,8 @@ pub(super) struct Results {
     /// What an echo through HAProxy saw, with HAProxy asked for its sessions and without.
     echoes: Vec<(bool, Echo)>,
     pub(super) points: Vec<Point>,
+    /// The longest sweep of each run with so many sockets open as the promise is of, in milliseconds.
+    sweeps: Vec<f64>,
     pub(super) inside: Vec<Timed>,
     /// What was not measured, and why.
     pub(super) missing: Vec<(String, String)>,
@@ -96,6 +98,7 @@ impl Results {
             bpf: Vec::new(),
             echoes: Vec::new(),
             points: Vec::new(),
+            sweeps: Vec::new(),
             inside: Vec::new(),
             missing: Vec::new(),
         }
@@ -127,6 +130,14 @@ impl Results {
 
     pub(super) fn echo(&mut self, asked: bool, echo: Echo) {
         self.echoes.push((asked, echo));
+    }
+
+    pub(super) fn sweep(&mut self, point: &Point) {
+        self.sweeps.extend(point.ended.looks.map(|looks| looks[1]));
+    }
+
+    pub(super) fn sweeps(&self) -> Option<Spread> {
+        Spread::of(self.sweeps.clone())
     }
 
     pub(super) fn point(&mut self, point: Point) {
