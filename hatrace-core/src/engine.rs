@@ -278,6 +278,7 @@ impl Engine {
             netns: ended.life.netns,
             // Who had it open, before HAProxy closed it: what it was held by in the states it has left.
             open_by: before.and_then(|seen| seen.open_by),
+            queues: true,
             unread: ended.unread,
             unacked: ended.unacked,
             retransmits: before.map_or(0, |seen| seen.retransmits),

@@ -39,6 +39,8 @@ pub struct Seen {
     pub orphaned: bool,
     /// Never accepted.
     pub unaccepted: bool,
+    /// Whether its queues were read.
+    pub queues: bool,
 }
 
 impl Seen {
@@ -74,6 +76,7 @@ impl Seen {
             endpoints: row.endpoints,
             netns: row.netns,
             open_by,
+            queues: row.queues,
             unread: row.unread,
             unacked: row.unacked,
             retransmits: row.retransmits,
@@ -295,6 +298,7 @@ impl Entry {
             .and_then(|seen| seen.open_by)
             .filter(|_| holder == Holder::Held);
         let seen = self.seen.as_ref();
+        let queues = seen.filter(|seen| seen.queues);
         Lingering {
             cookie: self.life.cookie,
             side: self.life.side,
@@ -306,8 +310,8 @@ impl Entry {
             netns: Some(seen.map_or(self.life.netns, |seen| seen.netns)),
             pid: open_by.map(|(pid, _)| pid).or(self.life.pid),
             fd: open_by.map(|(_, fd)| fd),
-            unread: seen.map(|seen| seen.unread),
-            unacked: seen.map(|seen| seen.unacked),
+            unread: queues.map(|seen| seen.unread),
+            unacked: queues.map(|seen| seen.unacked),
             retransmits: self
                 .life
                 .retransmits

@@ -212,6 +212,8 @@ pub struct SockRow {
     /// Whether the kernel says that its owner has closed it (`SOCK_DEAD`), where the source can tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orphaned: Option<bool>,
+    /// Its queues were read: else `unread` and `unacked` say nothing.
+    pub queues: bool,
     /// Bytes received and not read (`rcv_nxt - copied_seq`); an unread FIN counts as one.
     pub unread: u32,
     /// Bytes written and not acknowledged (`write_seq - snd_una`).

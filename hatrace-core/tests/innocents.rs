@@ -110,6 +110,7 @@ impl One {
             _ => age + Duration::from_millis(10),
         };
         SockRow {
+            queues: true,
             cookie: One::cookie(index),
             timewait,
             state: second.unwrap_or(first),

@@ -126,6 +126,7 @@ fn engine() -> Engine {
     };
     let mut engine = Engine::new(settings, Mono::from_ns(0));
     let rows = (1..8).map(|cookie| SockRow {
+        queues: true,
         rto: None,
         cookie: Cookie(cookie),
         timewait: false,

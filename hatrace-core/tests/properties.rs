@@ -102,6 +102,7 @@ prop_compose! {
         quiet in prop::option::of((span(), span(), span())),
     ) -> SockRow {
         SockRow {
+queues: true,
             cookie, timewait, state, side, endpoints: endpoints(), netns: HOME,
             claim: match fd {
                 0 => Claim::None,
@@ -260,6 +261,7 @@ impl Walk {
 
 fn row_of(state: TcpState, held: bool) -> SockRow {
     SockRow {
+        queues: true,
         cookie: Cookie(5),
         timewait: false,
         state,

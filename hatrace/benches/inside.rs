@@ -105,6 +105,7 @@ fn row(cookie: u64) -> SockRow {
     let local = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 443));
     let port = u16::try_from(1024 + cookie / 500).expect("small");
     SockRow {
+        queues: true,
         cookie: Cookie(cookie),
         timewait: false,
         state: TcpState::CloseWait,

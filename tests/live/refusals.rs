@@ -184,6 +184,9 @@ fn no_sock_diag_costs_queues_and_clocks_alone() {
         assert!(row.json["session"].is_string(), "{}", row.json);
     }
     assert_eq!(report.lingering().len(), 10, "{}", report.json());
+    for row in report.lingering() {
+        assert!(row.json["unread_bytes"].is_null(), "made up: {}", row.json);
+    }
     report.all_exact();
     report.nothing_lost();
     // Nothing can be polled then, and that is said.

@@ -48,6 +48,7 @@ impl World {
         let left = line.span("left")?;
         let (retransmit, probe) = (line.span("retransmit")?, line.span("probe")?);
         self.rows.push(SockRow {
+            queues: true,
             cookie,
             timewait,
             state: state(state_name)?,

@@ -280,6 +280,7 @@ impl Traced {
     fn row_of_file(cookie: Cookie, held: &Held) -> Option<SockRow> {
         let state = TcpState::from_kernel(held.row.state).filter(|state| state.lingers())?;
         Some(SockRow {
+            queues: false,
             cookie,
             timewait: false,
             state,

@@ -40,6 +40,7 @@ pub fn sock_row(diag: &DiagRow, owner: Option<(Pid, Fd)>, listeners: &Listeners,
         _ => (Claim::None, Side::Unknown),
     };
     SockRow {
+        queues: true,
         cookie: diag.cookie,
         timewait: diag.timewait,
         state: diag.state,

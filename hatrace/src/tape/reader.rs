@@ -180,7 +180,7 @@ impl Tape {
 impl Damage {
     fn told(self, path: &Path) -> Option<String> {
         let parts = [
-            (self.members, "seconds' worth of it missing"),
+            (self.members, "pieces of it missing"),
             (self.bytes, "bytes not readable"),
             (self.lines, "lines not understood"),
         ];
