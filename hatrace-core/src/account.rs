@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::dwell::Dwells;
 use crate::engine::Engine;
 use crate::ledger::Entry;
 use crate::naming::Without;
@@ -14,9 +15,7 @@ impl Engine {
     /// The state of things at `at`.
     #[must_use]
     pub fn snapshot(&self, at: Mono) -> Snapshot {
-        let mut dwells = self.dwells.clone();
-        dwells.short(&self.counts.short);
-        self.timewaits.add_to(&mut dwells, at);
+        let mut dwells = self.ended_times(at);
         let mut lingering = Vec::new();
         for entry in self.entries.values().filter(|entry| !entry.absent) {
             let side = entry.life.side;
@@ -69,10 +68,20 @@ impl Engine {
             sessions: self.session_rows(at),
             services: self.service_rows(),
             dwell,
+            times: dwells,
             lingering,
             notices,
             ended_processes: self.ended_processes.clone(),
         }
+    }
+
+    /// What has ended by `at`, apart from lives that go on: what they have left is counted at their end.
+    #[must_use]
+    pub fn ended_times(&self, at: Mono) -> Dwells {
+        let mut dwells = self.dwells.clone();
+        dwells.short(&self.counts.short);
+        self.timewaits.add_to(&mut dwells, at);
+        dwells
     }
 
     /// Why a configuration may not be what its process runs with.

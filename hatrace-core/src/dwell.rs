@@ -68,6 +68,13 @@ impl Counted {
         both
     }
 
+    /// What was added since `before`, of which this is a later state.
+    fn since(&self, before: &Self) -> Self {
+        let mut grown = self.clone();
+        let _ = grown.spans.subtract(&before.spans);
+        grown
+    }
+
     fn percentiles(&self) -> Option<Percentiles> {
         let at = |quantile| Duration::from_micros(self.spans.value_at_quantile(quantile).min(self.longest));
         (!self.spans.is_empty()).then(|| Percentiles {
@@ -92,6 +99,17 @@ impl Population {
             between_sweeps: 0,
         })
     }
+}
+
+/// The dwell times of one side and state, counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spans {
+    /// Side.
+    pub side: Side,
+    /// State.
+    pub state: TcpState,
+    /// How long, to a thousandth, and how often; ascending.
+    pub counts: Vec<(Duration, u64)>,
 }
 
 /// All of them.
@@ -152,6 +170,58 @@ impl Dwells {
             let span = Duration::from_micros(middle.round() as u64);
             self.ended(cell.side, cell.state, span, cell.count);
         }
+    }
+
+    /// Both together. Of those that go on only `other`'s are added where `open` says so.
+    pub fn add(&mut self, other: &Self, open: bool) {
+        for ((side, state), theirs) in &other.populations {
+            if let Some(own) = self.of(*side, *state) {
+                own.ended = own.ended.with(&theirs.ended);
+                own.between_sweeps += theirs.between_sweeps;
+                if open {
+                    own.open = own.open.with(&theirs.open);
+                }
+            }
+        }
+    }
+
+    /// What ended since `before`, of which this is a later state: none of them empty.
+    #[must_use]
+    pub fn ended_since(&self, before: &Self) -> Vec<Spans> {
+        self.listed(|key, now| match before.populations.get(key) {
+            Some(then) => now.ended.since(&then.ended),
+            None => now.ended.clone(),
+        })
+    }
+
+    /// The ages of what goes on: none of them empty.
+    #[must_use]
+    pub fn open_now(&self) -> Vec<Spans> {
+        self.listed(|_, now| now.open.clone())
+    }
+
+    fn listed(&self, of: impl Fn(&(Side, TcpState), &Population) -> Counted) -> Vec<Spans> {
+        let keys = Side::ALL
+            .into_iter()
+            .flat_map(|side| ORDER.map(|state| (side, state)));
+        keys.filter_map(|key| Some((key, self.populations.get(&key)?)))
+            .map(|(key, now)| (key, of(&key, now)))
+            .filter(|(_, counted)| !counted.spans.is_empty())
+            .map(|((side, state), counted)| Spans {
+                side,
+                state,
+                counts: counted
+                    .spans
+                    .iter_recorded()
+                    .map(|value| {
+                        (
+                            Duration::from_micros(value.value_iterated_to()),
+                            value.count_at_value(),
+                        )
+                    })
+                    .collect(),
+            })
+            .collect()
     }
 
     /// How many spans that ended were this long.

@@ -18,6 +18,8 @@ pub struct Gaps {
     pub overflows: u64,
     /// Recordings of which not all could be read.
     pub unreadable: Vec<String>,
+    /// Recordings whose beginning isn't there.
+    pub partial: Vec<String>,
     /// Listeners shared with a process that isn't followed.
     pub shared: Vec<String>,
 }
@@ -37,6 +39,7 @@ impl Gaps {
                 }
             }
             Gap::Unreadable { why } => self.unreadable.push(why),
+            Gap::Beginning { why } => self.partial.push(why),
             Gap::SharedListener { local, pid } => {
                 let text = match pid {
                     Some(pid) => format!("{local} (also listened on by process {pid})"),
@@ -136,6 +139,9 @@ impl Gaps {
                 1,
                 format!("a part of the recording could not be read: {why}. What it told is missing here."),
             );
+        }
+        for why in &self.partial {
+            say("recording-part", 1, why.clone());
         }
         for shared in &self.shared {
             say(

@@ -105,6 +105,50 @@ pub struct Counts {
     pub short: Vec<ShortDwell>,
 }
 
+impl Counts {
+    /// What was counted since `base`, as if the kernel half had been attached then. Lives that went on at that time were seen then.
+    #[must_use]
+    pub fn since(&self, base: &Self) -> Self {
+        let ended = base
+            .counted
+            .plus(&base.delivered)
+            .plus(&base.lost)
+            .plus(&base.table_full);
+        Self {
+            seen: self.seen.since(&ended),
+            counted: self.counted.since(&base.counted),
+            delivered: self.delivered.since(&base.delivered),
+            lost: self.lost.since(&base.lost),
+            table_full: self.table_full.since(&base.table_full),
+            open: self.open,
+            lost_other: self.lost_other.saturating_sub(base.lost_other),
+            transitions: self.transitions.saturating_sub(base.transitions),
+            missed_runs: self.missed_runs.saturating_sub(base.missed_runs),
+            reset_by_peer: self.reset_by_peer.since(&base.reset_by_peer),
+            reset_by_haproxy: self.reset_by_haproxy.since(&base.reset_by_haproxy),
+            timewait_begun: self.timewait_begun.since(&base.timewait_begun),
+            mptcp: self.mptcp.saturating_sub(base.mptcp),
+            short: self
+                .short
+                .iter()
+                .filter_map(|cell| cell.since(&base.short))
+                .collect(),
+        }
+    }
+}
+
+impl ShortDwell {
+    /// What was added to it since `base`; `None`: nothing.
+    fn since(&self, base: &[Self]) -> Option<Self> {
+        let same = |other: &&Self| {
+            (other.side, other.state, other.low, other.high) == (self.side, self.state, self.low, self.high)
+        };
+        let before = base.iter().find(same).map_or(0, |other| other.count);
+        let count = self.count.checked_sub(before).filter(|count| *count > 0)?;
+        Some(Self { count, ..*self })
+    }
+}
+
 /// How many counted lives spent between `low` and `high` in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShortDwell {
@@ -205,6 +249,11 @@ pub enum Gap {
     /// A part of a recording that could not be read.
     Unreadable {
         /// Of which, and how much.
+        why: String,
+    },
+    /// A recording is read from its middle on: its beginning isn't there.
+    Beginning {
+        /// Of which, and what that costs.
         why: String,
     },
     /// Sockets in a network namespace that could not be entered.

@@ -300,6 +300,7 @@ impl Entry {
         let seen = self.seen.as_ref();
         let queues = seen.filter(|seen| seen.queues);
         Lingering {
+            host: None,
             cookie: self.life.cookie,
             side: self.life.side,
             state: step.state,

@@ -65,6 +65,7 @@ impl Engine {
         for (pid, answer) in &self.answers {
             for (stream, front, back) in answer.streams.iter().filter(|(stream, ..)| !stream.is_cli()) {
                 rows.push(SessionRow {
+                    host: None,
                     pid: *pid,
                     front: front.map(|held| self.session_sock(&held, at)),
                     back: back.map(|held| self.session_sock(&held, at)),
@@ -108,6 +109,7 @@ impl Engine {
                         Some((at.since(*first), same.current?))
                     });
                 rows.push(ServiceRow {
+                    host: None,
                     pid: *pid,
                     before,
                     sockets: sockets.get(&place).cloned().unwrap_or_default(),

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use crate::clock::{Clock, ClockName, ClockSource};
 use crate::config::Configuration;
+use crate::dwell::Dwells;
 use crate::ids::{Cookie, Fd, Netns, Pid};
 use crate::life::FirstFin;
 use crate::naming::{Asking, Naming, Without};
 use crate::sock::{BySide, Endpoints, Holder, Quiet, Side, Timer};
-use crate::stream::{Service, Stream};
+use crate::stream::{Name, Service, Stream};
 use crate::tcp::TcpState;
 use crate::time::{Age, Mono};
 use crate::verdicts::Finding;
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub totals: Totals,
     /// Dwell times by side and state: sides in `Side::ALL` order, then states in the order of a close; only those with anything in them.
     pub dwell: Vec<Dwell>,
+    /// What those rows are drawn of: for those who add up several snapshots, or write histograms out.
+    pub times: Dwells,
     /// Sockets that have lingered for the minimum, or may have: oldest first (by `age.at_least`, then cookie). No TIME_WAIT.
     pub lingering: Vec<Lingering>,
     /// What is wrong, those that accuse and cost most first.
@@ -50,6 +53,8 @@ pub struct Snapshot {
 /// A session beside the truth of its sockets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionRow {
+    /// On which host, where several were put together.
+    pub host: Option<Name>,
     /// The process.
     pub pid: Pid,
     /// What HAProxy says.
@@ -83,6 +88,8 @@ pub struct SessionSock {
 /// A frontend, a backend or a server beside the kernel's count of its sockets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceRow {
+    /// On which host, where several were put together.
+    pub host: Option<Name>,
     /// The process.
     pub pid: Pid,
     /// What HAProxy says.
@@ -204,6 +211,8 @@ pub struct Bucket {
 /// A socket that lingers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lingering {
+    /// On which host, where several were put together.
+    pub host: Option<Name>,
     /// Identity.
     pub cookie: Cookie,
     /// Side.
@@ -260,7 +269,7 @@ pub struct Look {
 /// Something the user should know about what was, and wasn't, seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// A stable word for it: `records-lost`, `events-lost`, `table-full`, `missed-runs`, `timewait-overflow`, `evicted`, `malformed`, `sweep-failed`, `netns-unreachable`, `recording-damaged`, `mptcp`, `configuration-doubtful`.
+    /// A stable word for it: `records-lost`, `events-lost`, `table-full`, `missed-runs`, `timewait-overflow`, `evicted`, `malformed`, `sweep-failed`, `netns-unreachable`, `recording-damaged`, `recording-part`, `recorded-again`, `mptcp`, `configuration-doubtful`.
     pub code: &'static str,
     /// How often.
     pub count: u64,

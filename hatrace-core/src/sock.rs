@@ -68,6 +68,26 @@ impl BySide<u64> {
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
+
+    /// What was added since `base`: figures that only grow.
+    #[must_use]
+    pub fn since(&self, base: &Self) -> Self {
+        let mut grown = *self;
+        for (figure, base) in grown.0.iter_mut().zip(base.0) {
+            *figure = figure.saturating_sub(base);
+        }
+        grown
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let mut sum = *self;
+        for (figure, other) in sum.0.iter_mut().zip(other.0) {
+            *figure = figure.saturating_add(other);
+        }
+        sum
+    }
 }
 
 /// The two ends of a connection as HAProxy's socket sees them. IPv4 mapped into IPv6 is folded to IPv4, so that

@@ -1,11 +1,16 @@
 //! What the parts of the agent hand each other: sources push inputs, views read a snapshot and its context.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use hatrace_core::config::Configuration;
+use hatrace_core::dwell::Spans;
 use hatrace_core::ids::Pid;
 use hatrace_core::input::Input;
+use hatrace_core::naming::Asking;
 use hatrace_core::sock::HeldSock;
+use hatrace_core::stream::Name;
 use hatrace_core::survey::Survey;
 use hatrace_core::time::Mono;
 
@@ -102,6 +107,8 @@ impl Mode {
 /// What a view needs to know beside the snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Context {
+    /// The host's name. Of several put together: all their names.
+    pub host: String,
     /// The HAProxy processes followed: workers first, then the master.
     pub pids: Vec<Pid>,
     /// Which of them is the master, if one is.
@@ -120,9 +127,39 @@ pub struct Context {
     pub min: Duration,
     /// What hatrace has cost by now.
     pub cost: Cost,
+    /// Of recordings that were put together: each of them. Empty otherwise.
+    #[serde(skip)]
+    pub parts: Vec<Part>,
+}
+
+/// One of the recordings that a view is drawn of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Which recording.
+    pub recording: String,
+    /// Who was watched, how, and since when.
+    pub context: Context,
+    /// For how long.
+    pub watched: Duration,
+    /// How the asking of its processes went.
+    pub asking: Vec<Asking>,
+    /// What they were configured with.
+    pub configured: Vec<(Pid, Arc<Configuration>)>,
+    /// A later one is of the same processes.
+    pub past: bool,
 }
 
 impl Context {
+    /// The names of the hosts, each once.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<&str> {
+        if self.parts.is_empty() {
+            return vec![&self.host];
+        }
+        let names: BTreeSet<&str> = self.parts.iter().map(|part| part.context.host.as_str()).collect();
+        names.into_iter().collect()
+    }
+
     /// The wall-clock time of an instant of the monotonic clock.
     #[must_use]
     pub fn wall(&self, at: Mono) -> jiff::Timestamp {
@@ -130,6 +167,29 @@ impl Context {
         let nanos = self.started_at.as_nanosecond() + signed;
         jiff::Timestamp::from_nanosecond(nanos).unwrap_or(self.started_at)
     }
+
+    /// The instant of the monotonic clock at a time of day; the earliest there is where that was before the host was up.
+    #[must_use]
+    pub fn mono(&self, wall: jiff::Timestamp) -> Mono {
+        let after = wall.as_nanosecond() - self.started_at.as_nanosecond();
+        let ns = i128::from(self.started_mono.ns()) + after;
+        Mono::from_ns(u64::try_from(ns.max(0)).unwrap_or(u64::MAX))
+    }
+}
+
+/// The dwell times of one side and state that ended in one interval, or that go on at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// When it began.
+    pub start: jiff::Timestamp,
+    /// Its length.
+    pub length: Duration,
+    /// Of which host, where several were put together.
+    pub host: Option<Name>,
+    /// They go on: their ages at the end of all.
+    pub open: bool,
+    /// What there was.
+    pub spans: Spans,
 }
 
 /// How a check of `doctor` came out.

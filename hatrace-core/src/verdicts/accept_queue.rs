@@ -97,6 +97,8 @@ fn finding(scene: &Scene<'_>, listener: &Listener, waited: Duration) -> Option<F
     let mut fix = Vec::new();
     at.limits(&mut because, &mut fix);
     Some(Finding {
+        host: None,
+        also_on: Vec::new(),
         verdict: Verdict::AcceptQueue,
         whom: Whom::Haproxy(None),
         known_as: None,

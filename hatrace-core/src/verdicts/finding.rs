@@ -201,6 +201,18 @@ pub enum Whom {
     Haproxy(Option<Pid>),
 }
 
+impl Whom {
+    /// Whether it is the same one wherever it is seen from: loopback is somebody else on each host.
+    #[must_use]
+    pub const fn is_outside(&self) -> bool {
+        match self {
+            Self::Address(address) => !address.is_loopback() && !address.is_unspecified(),
+            Self::Prefix(prefix) => !prefix.base.is_loopback(),
+            Self::Many(_) | Self::Haproxy(_) => false,
+        }
+    }
+}
+
 /// A network: /24 or /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix {
@@ -283,6 +295,10 @@ impl Finding {
 /// One finding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
+    /// On which host, where several were put together.
+    pub host: Option<Name>,
+    /// Other hosts on which the same verdict points at the same address.
+    pub also_on: Vec<Name>,
     /// What is wrong.
     pub verdict: Verdict,
     /// Whom it points at.

@@ -48,6 +48,8 @@ fn finding(scene: &Scene<'_>, side: Side, address: std::net::IpAddr, course: &Co
         ));
     }
     Some(Finding {
+        host: None,
+        also_on: Vec::new(),
         verdict: Verdict::LeakGrowth,
         whom: Whom::Address(address),
         known_as: None,

@@ -78,12 +78,17 @@ pub(crate) fn judge(scene: &Scene<'_>, by: By) -> Vec<Finding> {
         .filter_map(|group| conclude(group, scene))
         .collect();
     findings.extend(SURVEYORS.iter().flat_map(|rule| rule(scene)));
+    rank(&mut findings);
+    findings
+}
+
+/// Those that accuse and cost most first.
+pub(crate) fn rank(findings: &mut [Finding]) {
     findings.sort_by(|one, other| {
         (other.accuses(), other.socket_seconds, other.open)
             .cmp(&(one.accuses(), one.socket_seconds, one.open))
-            .then_with(|| (one.verdict, &one.whom).cmp(&(other.verdict, &other.whom)))
+            .then_with(|| (one.verdict, &one.whom, &one.host).cmp(&(other.verdict, &other.whom, &other.host)))
     });
-    findings
 }
 
 /// Each socket to the first rule that claims it, by whom it waits for.
@@ -133,6 +138,8 @@ fn conclude(group: &Group<'_>, scene: &Scene<'_>) -> Option<Finding> {
     sockets.sort_by_key(|row| (std::cmp::Reverse(row.age.at_least), row.cookie));
     let whom = judgement.whom.unwrap_or_else(|| group.whom.clone());
     Some(Finding {
+        host: None,
+        also_on: Vec::new(),
         verdict: group.verdict,
         known_as: known_as(group, &whom, scene),
         whom,

@@ -151,6 +151,8 @@ fn finding(side: Side, name: &Name, endless: &Endless<'_>, scene: &Scene<'_>) ->
         |proxy| missing(proxy, side),
     );
     Some(Finding {
+        host: None,
+        also_on: Vec::new(),
         verdict: Verdict::NoTimeout,
         whom: Whom::Haproxy(None),
         known_as: None,

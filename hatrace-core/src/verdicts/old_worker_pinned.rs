@@ -90,6 +90,8 @@ fn finding(pid: Pid, scene: &Scene<'_>) -> Option<Finding> {
         }
     }
     Some(Finding {
+        host: None,
+        also_on: Vec::new(),
         verdict: Verdict::OldWorkerPinned,
         whom: Whom::Address(first),
         known_as: Some(format!("keeps worker {pid}")),

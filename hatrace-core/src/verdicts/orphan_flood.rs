@@ -46,6 +46,8 @@ fn finding(own: &[&Lingering], orphans: u64, limit: u64) -> Finding {
         });
     let alone = most * 2 >= own.len() as u64;
     Finding {
+        host: None,
+        also_on: Vec::new(),
         verdict: Verdict::OrphanFlood,
         whom: if alone { whom } else { Whom::Many(peers.len() as u64) },
         known_as: None,

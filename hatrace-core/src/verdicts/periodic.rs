@@ -18,6 +18,8 @@ pub fn findings(scene: &Scene<'_>) -> Vec<Finding> {
                 .find(|row| row.side == *side && row.endpoints.is_some_and(|ends| ends.peer.ip() == *address));
             let next = next(&waves, scene);
             Some(Finding {
+                host: None,
+                also_on: Vec::new(),
                 verdict: Verdict::Periodic,
                 whom: Whom::Address(*address),
                 known_as: None,

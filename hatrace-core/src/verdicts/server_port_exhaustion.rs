@@ -73,6 +73,8 @@ fn finding(
         });
     }
     Finding {
+        host: None,
+        also_on: Vec::new(),
         verdict: Verdict::ServerPortExhaustion,
         whom: Whom::Address(to.ip()),
         known_as: Some(to.to_string()),

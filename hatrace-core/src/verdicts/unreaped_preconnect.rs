@@ -69,6 +69,8 @@ fn finding(name: &Name, mute: &[(&Standing, Duration)], scene: &Scene<'_>) -> Op
         None => format!("{} is not set", kind.name()),
     };
     Some(Finding {
+        host: None,
+        also_on: Vec::new(),
         verdict: Verdict::UnreapedPreconnect,
         whom: Whom::Haproxy(None),
         known_as: None,

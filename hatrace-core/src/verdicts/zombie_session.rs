@@ -42,6 +42,8 @@ fn finding(pid: Pid, zombies: &[(&Standing, Duration)]) -> Finding {
         .map(|(standing, _)| standing.held.fd.0.to_string())
         .collect();
     Finding {
+        host: None,
+        also_on: Vec::new(),
         verdict: Verdict::ZombieSession,
         whom: Whom::Haproxy(Some(pid)),
         known_as: None,

@@ -37,7 +37,7 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
     let mut page = Page::on(&output, options.rows, options.selection.clone());
     if options.resolve {
         page.hosts = resolver::names(addresses(&snapshot)).await;
-        watch.engine.note(clock::now(), What::Names(page.hosts.clone()));
+        watch.engine.note(clock::now(), &What::Names(page.hosts.clone()));
     }
     let recorded = close(&mut watch, words);
     draw(&mut output, options, &snapshot, &watch.context, &page)?;

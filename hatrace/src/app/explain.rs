@@ -1,30 +1,53 @@
-//! `explain`: what a word means. Needs no HAProxy, no root and no network.
+//! `explain`: what a word means, and what of it there is in recordings. Needs no HAProxy, no root and no network.
 
+use super::replay::{Replayed, replay};
 use super::unless_gone;
 use crate::cli::ExplainOptions;
 use crate::error::Problem;
-use crate::view::{Format, Output, explain};
+use crate::view::explain::{self, Entry, seen};
+use crate::view::{Format, Output, OutputError, Page};
 
 pub(super) fn run(options: &ExplainOptions) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
     let what = options.what.join(" ");
-    if what.trim().is_empty() {
-        return unless_gone(match options.output.format {
-            Format::Json => output.draw(explain::list_json),
-            Format::Text => output.draw(explain::list),
-        })
-        .map(|_| ());
-    }
-    let Some(entry) = explain::find(&what) else {
-        let mut problem = Problem::usage(format!("there is no `{what}` to explain"));
-        for like in explain::like(&what) {
-            problem = problem.remedy(format!("hatrace explain {like}"));
-        }
-        return Err(problem.remedy("hatrace explain: lists every word"));
+    let entry = match what.trim() {
+        "" => None,
+        what => Some(explain::find(what).ok_or_else(|| unknown(what))?),
     };
-    unless_gone(match options.output.format {
-        Format::Json => output.draw(|out| explain::write_json(out, entry)),
-        Format::Text => output.draw(|out| explain::write(out, entry)),
+    let seen = match options.seen.from.is_empty() {
+        true => None,
+        false => Some(replay(&options.seen, false)?),
+    };
+    unless_gone(draw(&mut output, options, entry, seen.as_ref())).map(|_| ())
+}
+
+fn draw(
+    output: &mut Output,
+    options: &ExplainOptions,
+    entry: Option<&Entry>,
+    told: Option<&Replayed>,
+) -> Result<(), OutputError> {
+    let page = Page::on(output, options.seen.rows, options.seen.selection.clone());
+    let seen = told.map(|told| (&told.snapshot, &told.context));
+    output.draw(|out| match (options.output.format, entry, seen) {
+        (Format::Json, None, seen) => explain::list_json(out, seen),
+        (Format::Json, Some(entry), seen) => explain::write_json(out, entry, seen),
+        (Format::Text, None, None) => explain::list(out),
+        (Format::Text, None, Some((snapshot, context))) => seen::list(out, snapshot, context),
+        (Format::Text, Some(entry), seen) => {
+            explain::write(out, entry)?;
+            match seen {
+                Some((snapshot, context)) => seen::write(out, entry, snapshot, context, &page),
+                None => Ok(()),
+            }
+        }
     })
-    .map(|_| ())
+}
+
+fn unknown(what: &str) -> Problem {
+    let mut problem = Problem::usage(format!("there is no `{what}` to explain"));
+    for like in explain::like(what) {
+        problem = problem.remedy(format!("hatrace explain {like}"));
+    }
+    problem.remedy("hatrace explain: lists every word")
 }

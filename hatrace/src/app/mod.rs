@@ -1,11 +1,13 @@
 //! The only loop: pulls from a source, pushes into the engine, hands snapshots to views.
 
 mod asker;
+mod bundle;
 mod culprits;
 mod demo;
 mod doctor;
 mod drive;
 mod explain;
+mod intervals;
 mod record;
 mod replay;
 mod report;
@@ -13,6 +15,7 @@ mod sessions;
 mod source;
 mod stuck;
 mod tap;
+mod together;
 mod trace;
 
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use super::source::Watch;
 use crate::cli::RecordOptions;
 use crate::error::Problem;
 use crate::port::{Context, Depth};
-use crate::tape::{FORMAT, Header};
+use crate::tape::{FORMAT, Header, Recorded};
 use crate::view::out::Words;
 use crate::view::units;
 
@@ -20,18 +20,21 @@ pub(super) fn header(settings: Settings, context: &Context) -> Header {
         let text = std::fs::read_to_string(file).unwrap_or_default();
         text.trim().to_owned()
     };
-    let host = read("/proc/sys/kernel/hostname");
+    let boot = read("/proc/sys/kernel/random/boot_id");
     Header {
         hatrace_tape: FORMAT,
         member: 0,
         hatrace: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: read("/proc/sys/kernel/osrelease"),
         recording: format!(
-            "{host}-{}-{:x}",
+            "{}-{}-{:x}",
+            context.host,
             std::process::id(),
             context.started_at.as_nanosecond()
         ),
-        host,
+        host: context.host.clone(),
+        boot: (!boot.is_empty()).then_some(boot),
+        began: None,
         settings,
         context: context.clone(),
         limits: Vec::new(),
@@ -96,17 +99,23 @@ pub(super) async fn run(options: &RecordOptions, words: Words) -> Result<(), Pro
 
 /// Ends the recording, if there is one, and says how large it is.
 pub(super) fn close(watch: &mut Watch, words: Words) -> Result<(), Problem> {
-    if let Some(recorded) = watch.engine.finish()? {
-        let full = if recorded.full {
-            "; --max-size was reached before the end"
-        } else {
-            ""
-        };
-        words.say(format!(
-            "recorded in {}, {} KiB{full}",
-            recorded.path.display(),
-            recorded.bytes.div_ceil(1024)
-        ));
+    for recorded in watch.engine.finish()? {
+        say(&recorded, words);
     }
     Ok(())
+}
+
+/// Where it is, and how large.
+pub(super) fn say(recorded: &Recorded, words: Words) {
+    let size = recorded.bytes.div_ceil(1024);
+    let more = match (recorded.full, recorded.turned) {
+        (true, _) => "; --max-size was reached before the end".to_owned(),
+        (false, 0) => String::new(),
+        (false, 1) => " with the file before it".to_owned(),
+        (false, turned) => format!(" with the {turned} files before it, of which the last are kept"),
+    };
+    words.say(format!(
+        "recorded in {}, {size} KiB{more}",
+        recorded.path.display()
+    ));
 }

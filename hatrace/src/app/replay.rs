@@ -1,93 +1,165 @@
-//! `--from`: a recording in place of a source.
+//! `--from`: recordings in place of a source.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use hatrace_core::Engine;
 use hatrace_core::snapshot::Snapshot;
 use hatrace_core::time::Mono;
+use jiff::Timestamp;
 
+use super::tap::Tap;
+use super::together::together;
 use crate::cli::{Moment, WatchOptions};
 use crate::error::Problem;
-use crate::port::Context;
-use crate::tape::{Item, Tape};
+use crate::port::{Context, Interval};
+use crate::tape::{Item, Plan, Recorded, Recorder, Reel};
 
-/// What a recording comes to.
+/// What recordings come to.
 pub(super) struct Replayed {
     pub(super) snapshot: Snapshot,
     pub(super) context: Context,
     /// Names of peers, as they were when it was recorded.
     pub(super) hosts: BTreeMap<IpAddr, String>,
+    /// What ended when, where that was asked for.
+    pub(super) intervals: Vec<Interval>,
+    /// What was recorded of it again.
+    pub(super) copies: Vec<Recorded>,
 }
 
-/// Gives an engine what the recording has, up to the moment asked for, or to its end. `sessions`: HAProxy's sessions are wanted themselves.
+/// One recording, read to the moment asked for or to its end.
+pub(super) struct Played {
+    pub(super) snapshot: Snapshot,
+    pub(super) context: Context,
+    pub(super) hosts: BTreeMap<IpAddr, String>,
+    pub(super) intervals: Vec<Interval>,
+    pub(super) recording: String,
+    pub(super) boot: Option<String>,
+    /// The moment it was wanted of is not in it.
+    pub(super) elsewhen: bool,
+    /// The last thing it tells of.
+    pub(super) end: Timestamp,
+}
+
+/// Gives engines what the recordings have, up to the moment asked for, or to their ends. `sessions`: HAProxy's sessions are wanted themselves.
+///
+/// # Errors
+/// What can't be read, or not together; a moment that none of them is of.
 pub(super) fn replay(options: &WatchOptions, sessions: bool) -> Result<Replayed, Problem> {
-    let mut tapes = opened(&options.from)?;
-    let first = tapes[0].header();
-    let mut settings = first.settings;
-    settings.by = options.by;
-    settings.sessions |= sessions;
-    settings.min = options.min_given.unwrap_or(settings.min);
-    let mut context = first.context.clone();
+    replay_into(options, sessions, Vec::new())
+}
+
+/// The same; each is recorded again on the way, by one of these plans.
+pub(super) fn replay_into(
+    options: &WatchOptions,
+    sessions: bool,
+    copies: Vec<Plan>,
+) -> Result<Replayed, Problem> {
+    let reels = Reel::open(&options.from)?;
+    let asked = Asked::of(options, sessions, &reels);
+    let mut plans = copies.into_iter();
+    let (mut played, mut copies) = (Vec::new(), Vec::new());
+    for reel in reels {
+        let (one, copy) = play(reel, &asked, plans.next())?;
+        played.push(one);
+        copies.extend(copy);
+    }
+    let together = together(played, options.at.is_some())?;
+    Ok(Replayed { copies, ..together })
+}
+
+/// How many recordings files are of.
+pub(super) fn recordings(options: &WatchOptions) -> Result<usize, Problem> {
+    Ok(Reel::open(&options.from)?.len())
+}
+
+/// What is wanted of each.
+struct Asked<'a> {
+    options: &'a WatchOptions,
+    sessions: bool,
+    /// What counts as lingering: in all of them the same.
+    min: std::time::Duration,
+    until: Option<Timestamp>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(options: &'a WatchOptions, sessions: bool, reels: &[Reel]) -> Self {
+        let own = reels.iter().map(|reel| reel.header().settings.min).max();
+        let start = reels.iter().map(|reel| reel.context().started_at).min();
+        let until = options.at.zip(start).map(|(moment, start)| match moment {
+            Moment::After(span) => start.checked_add(span).unwrap_or(Timestamp::MAX),
+            Moment::Wall(wall) => wall,
+        });
+        Self {
+            options,
+            sessions,
+            min: options.min_given.or(own).unwrap_or(options.min),
+            until,
+        }
+    }
+}
+
+fn play(mut reel: Reel, asked: &Asked<'_>, copy: Option<Plan>) -> Result<(Played, Vec<Recorded>), Problem> {
+    let header = reel.header().clone();
+    let mut settings = header.settings;
+    settings.by = asked.options.by;
+    settings.sessions |= asked.sessions;
+    settings.min = asked.min;
+    let mut context = reel.context();
     context.min = settings.min;
-    let until = options.at.map(|moment| moment_of(moment, &context));
-    let mut engine = Engine::new(settings, context.started_mono);
+    let until = asked.until.map(|until| context.mono(until));
+    let copy = copy
+        .map(|plan| Recorder::create(plan, header.clone()))
+        .transpose()?;
+    let mut tap = Tap::new(Engine::new(settings, context.started_mono), copy);
+    if asked.options.hlog.is_some() {
+        tap.watch_intervals(&context);
+    }
     let mut hosts = BTreeMap::new();
     // A view that was drawn last is drawn again as it was; of a recording that was cut off, all there is.
     let (mut last, mut cut) = (context.started_mono, None);
-    'tapes: for tape in &mut tapes {
-        while let Some(item) = tape.advance() {
-            match item {
-                Item::Input((at, _)) | Item::Cut(at) if until.is_some_and(|until| at > until) => break 'tapes,
-                Item::Input((at, input)) => {
-                    engine.handle(at, input);
-                    // Nobody reads them here.
-                    engine.events();
-                    (last, cut) = (last.max(at), None);
-                }
-                Item::Cut(at) => cut = Some(at),
-                Item::Context(told) => {
-                    context = Context {
-                        min: context.min,
-                        ..*told
-                    }
-                }
-                Item::Names(names) => hosts.extend(names),
+    let mut beyond = false;
+    while let Some(item) = reel.advance() {
+        match item {
+            Item::Input((at, _)) | Item::Cut(at) if until.is_some_and(|until| at > until) => {
+                beyond = true;
+                break;
             }
+            Item::Input((at, input)) => {
+                tap.handle(at, input);
+                // Nobody reads them here.
+                tap.events();
+                (last, cut) = (last.max(at), None);
+            }
+            Item::Cut(at) => (last, cut) = (last.max(at), Some(at)),
+            Item::Context(told) => {
+                context = Context {
+                    min: context.min,
+                    ..*told
+                };
+            }
+            Item::Names(names) => hosts.extend(names),
         }
     }
     let now = until.or(cut).unwrap_or(last);
-    Ok(Replayed {
-        snapshot: engine.snapshot(now),
-        context,
+    let snapshot = tap.cut(now, &context);
+    let intervals = tap.take_intervals(&snapshot);
+    let copies = tap.finish()?;
+    let played = Played {
+        snapshot,
         hosts,
-    })
+        intervals,
+        recording: header.recording,
+        boot: header.boot,
+        elsewhen: until.is_some_and(|until| elsewhen(until, context.started_mono, last, beyond)),
+        end: context.wall(last),
+        context,
+    };
+    Ok((played, copies))
 }
 
-/// The parts of one recording, in their order.
-fn opened(files: &[PathBuf]) -> Result<Vec<Tape>, Problem> {
-    let mut tapes = files
-        .iter()
-        .map(|file| Tape::open(file))
-        .collect::<Result<Vec<_>, _>>()?;
-    tapes.sort_by_key(|tape| tape.header().member);
-    let of = |tape: &Tape| tape.header().recording.clone();
-    if tapes.iter().any(|tape| of(tape) != of(&tapes[0])) {
-        return Err(Problem::usage(
-            "--from was given files of several recordings: one at a time can be read",
-        ));
-    }
-    Ok(tapes)
-}
-
-fn moment_of(moment: Moment, context: &Context) -> Mono {
-    match moment {
-        Moment::After(span) => context.started_mono.plus(span),
-        Moment::Wall(wall) => {
-            let after = wall.as_nanosecond() - context.started_at.as_nanosecond();
-            let ns = i128::from(context.started_mono.ns()) + after;
-            Mono::from_ns(u64::try_from(ns.max(0)).unwrap_or(u64::MAX))
-        }
-    }
+/// Whether a moment is before or after all that is told. What ticks was told until a second before the end.
+fn elsewhen(until: Mono, start: Mono, last: Mono, beyond: bool) -> bool {
+    const TICK: std::time::Duration = std::time::Duration::from_secs(1);
+    until < start || !beyond && until.since(last) > TICK
 }

@@ -2,32 +2,42 @@
 
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hatrace_core::Engine;
 use hatrace_core::snapshot::Snapshot;
 use hatrace_core::time::Mono;
 
+use super::bundle::{self, Bundle};
 use super::drive::{Signals, Stop, drive, look_at};
-use super::record::close;
-use super::replay::replay;
+use super::replay::{recordings, replay_into};
 use super::source::Watch;
-use super::unless_gone;
+use super::{record, unless_gone};
 use crate::cli::WatchOptions;
 use crate::clock;
 use crate::error::Problem;
-use crate::port::{Context, Depth};
+use crate::haproxy::Verbatim;
+use crate::port::{Context, Depth, Interval};
+use crate::tape::{Recorded, Redactor};
 use crate::view::out::Words;
-use crate::view::{Format, Output, Page, json, progress, report};
+use crate::view::{Format, Output, OutputOptions, Page, hlog, json, progress, report};
 
 pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
+    let mut beside = Beside::open(options)?;
     if !options.from.is_empty() {
-        let replayed = replay(options, false)?;
-        return draw(&mut output, options, &replayed.snapshot, &replayed.context);
+        return of_recordings(options, &mut output, beside, words);
     }
     let mut signals = Signals::new()?;
-    let mut watch = Watch::begin(options, words)?;
+    let mut wanted = options.clone();
+    wanted
+        .record
+        .extend(beside.bundle.as_ref().map(|bundle| bundle.plan(0)));
+    let mut watch = Watch::begin(&wanted, words)?;
+    if beside.hlog.is_some() {
+        watch.engine.watch_intervals(&watch.context);
+    }
     watch.open().await;
     look_at(&mut watch, Depth::Full)?;
     words.say(match options.duration {
@@ -35,9 +45,85 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
         None => "attached; Ctrl-C reports",
     });
     let snapshot = watched(&mut watch, &mut signals, options.duration, words, "watching").await?;
-    let recorded = close(&mut watch, words);
+    let intervals = watch.engine.take_intervals(&snapshot);
+    let own_words = match &beside.bundle {
+        Some(_) => bundle::words(&mut watch, &snapshot).await,
+        None => Vec::new(),
+    };
+    let recorded = watch.engine.finish();
     draw(&mut output, options, &snapshot, &watch.context)?;
-    recorded
+    beside.log(&intervals, &watch.context)?;
+    let mut recorded = recorded?;
+    let of_bundle = beside.bundle.is_some().then(|| recorded.pop()).flatten();
+    recorded.iter().for_each(|one| record::say(one, words));
+    if let Some(mut of_bundle) = of_bundle {
+        let redactor = of_bundle.redactor.take().unwrap_or_default();
+        beside.pack(options, &[of_bundle], Some((own_words, redactor)), words)?;
+    }
+    Ok(())
+}
+
+/// The same of what was recorded.
+fn of_recordings(
+    options: &WatchOptions,
+    output: &mut Output,
+    mut beside: Beside,
+    words: Words,
+) -> Result<(), Problem> {
+    let copies = match &beside.bundle {
+        Some(bundle) => (0..recordings(options)?).map(|nth| bundle.plan(nth)).collect(),
+        None => Vec::new(),
+    };
+    let replayed = replay_into(options, false, copies)?;
+    draw(output, options, &replayed.snapshot, &replayed.context)?;
+    beside.log(&replayed.intervals, &replayed.context)?;
+    beside.pack(options, &replayed.copies, None, words)
+}
+
+/// What a report can leave beside itself.
+struct Beside {
+    hlog: Option<Output>,
+    bundle: Option<Bundle>,
+}
+
+impl Beside {
+    /// Makes the files at once: what can't be written is better known before a long watch than after it.
+    fn open(options: &WatchOptions) -> Result<Self, Problem> {
+        let to = |file: &PathBuf| {
+            Output::open(&OutputOptions {
+                file: Some(file.clone()),
+                ..OutputOptions::default()
+            })
+        };
+        Ok(Self {
+            hlog: options.hlog.as_ref().map(to).transpose()?,
+            bundle: options.bundle.as_deref().map(Bundle::create).transpose()?,
+        })
+    }
+
+    fn log(&mut self, intervals: &[Interval], context: &Context) -> Result<(), Problem> {
+        match &mut self.hlog {
+            Some(out) => unless_gone(out.draw(|out| hlog::write(out, intervals, context))).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    fn pack(
+        self,
+        options: &WatchOptions,
+        recorded: &[Recorded],
+        own_words: Option<(Vec<Verbatim>, Redactor)>,
+        words: Words,
+    ) -> Result<(), Problem> {
+        if let Some(bundle) = self.bundle {
+            let path = bundle.finish(options, recorded, own_words)?;
+            words.say(format!(
+                "bundled in {}: read it before you give it away",
+                path.display()
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Watches to the end, with a bar on a terminal.

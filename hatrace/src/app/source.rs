@@ -115,24 +115,19 @@ impl Watch {
         if self.context.haproxy_version.is_none() {
             self.context.haproxy_version = self.asker.version();
         }
+        self.engine.context(clock::now(), &self.context);
     }
 }
 
-/// The engine, and a recorder beside it if one is wanted.
+/// The engine, and the recorders beside it that are wanted.
 fn tap(settings: Settings, context: &Context, options: &WatchOptions) -> Result<Tap, Problem> {
-    let recorder = match &options.record {
-        None => None,
-        Some(record) => {
-            let header = super::record::header(settings, context);
-            Some(Recorder::create(
-                &record.file,
-                record.max_size,
-                record.redact,
-                header,
-            )?)
-        }
-    };
-    Ok(Tap::new(Engine::new(settings, context.started_mono), recorder))
+    let header = || super::record::header(settings, context);
+    let recorders = options
+        .record
+        .iter()
+        .map(|plan| Recorder::create(plan.clone(), header()))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Tap::new(Engine::new(settings, context.started_mono), recorders))
 }
 
 fn context_of(target: &Target, options: &WatchOptions) -> Context {
@@ -142,6 +137,7 @@ fn context_of(target: &Target, options: &WatchOptions) -> Context {
         .or_else(|| target.processes().next());
     let (started_at, started_mono) = clock::both();
     Context {
+        host: hostname(),
         pids: target.pids(),
         master: target.master(),
         haproxy_version: worker.and_then(haproxy_version),
@@ -151,6 +147,16 @@ fn context_of(target: &Target, options: &WatchOptions) -> Context {
         sweep_interval: options.interval,
         min: options.min,
         cost: Cost::default(),
+        parts: Vec::new(),
+    }
+}
+
+/// As the kernel has it.
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
     }
 }
 

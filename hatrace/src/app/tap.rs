@@ -1,4 +1,4 @@
-//! The engine, and the recorder beside it: what one is given, the other puts away.
+//! The engine, and those beside it: what one is given, recorders put away, and the intervals of a histogram log are counted by.
 
 use std::ops::Deref;
 
@@ -8,35 +8,54 @@ use hatrace_core::input::Input;
 use hatrace_core::snapshot::Snapshot;
 use hatrace_core::time::Mono;
 
+use super::intervals::Intervals;
 use crate::error::Problem;
-use crate::port::Context;
+use crate::port::{Context, Interval};
 use crate::tape::{Recorded, Recorder, What};
 
 /// An engine that may be listened in on.
 pub(super) struct Tap {
     engine: Engine,
-    recorder: Option<Recorder>,
+    recorders: Vec<Recorder>,
+    intervals: Option<Intervals>,
 }
 
 impl Tap {
-    pub(super) fn new(engine: Engine, recorder: Option<Recorder>) -> Self {
-        Self { engine, recorder }
+    pub(super) fn new(engine: Engine, recorders: impl IntoIterator<Item = Recorder>) -> Self {
+        Self {
+            engine,
+            recorders: recorders.into_iter().collect(),
+            intervals: None,
+        }
+    }
+
+    /// From now on what ends is told by intervals, too.
+    pub(super) fn watch_intervals(&mut self, context: &Context) {
+        self.intervals = Some(Intervals::new(context));
     }
 
     /// The engine's only way to be given anything.
-    pub(super) fn handle(&mut self, at: Mono, input: Input) {
-        let input = match (&mut self.recorder, input) {
-            (Some(recorder), mut input) => {
-                // What changes nothing need not be kept.
-                if let Input::Sweep(sweep) = &mut input {
-                    self.engine.lighten(sweep);
-                }
-                recorder.take(at, &input);
-                input
+    pub(super) fn handle(&mut self, at: Mono, mut input: Input) {
+        if let Some(intervals) = &mut self.intervals {
+            intervals.pass(at, &self.engine);
+        }
+        if !self.recorders.is_empty() {
+            // What changes nothing need not be kept.
+            if let Input::Sweep(sweep) = &mut input
+                && !self.everything_is_wanted()
+            {
+                self.engine.lighten(sweep);
             }
-            (None, input) => input,
-        };
+            for recorder in &mut self.recorders {
+                recorder.take(at, &input);
+            }
+        }
         self.engine.handle(at, input);
+    }
+
+    fn everything_is_wanted(&mut self) -> bool {
+        let wants = self.recorders.iter_mut().map(Recorder::wants_everything);
+        wants.fold(false, |any, one| any | one)
     }
 
     pub(super) fn events(&mut self) -> Vec<Event> {
@@ -45,27 +64,40 @@ impl Tap {
 
     /// What a view is drawn of.
     pub(super) fn cut(&mut self, at: Mono, context: &Context) -> Snapshot {
-        if let Some(recorder) = &mut self.recorder {
+        for recorder in &mut self.recorders {
             recorder.cut(at, context);
         }
         self.engine.snapshot(at)
     }
 
-    /// Something for the recording alone.
-    pub(super) fn note(&mut self, at: Mono, what: What) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.line(at, what);
+    /// The intervals up to a last snapshot; none where they weren't asked for.
+    pub(super) fn take_intervals(&mut self, snapshot: &Snapshot) -> Vec<Interval> {
+        let intervals = self.intervals.take();
+        intervals.map_or_else(Vec::new, |intervals| intervals.finish(snapshot))
+    }
+
+    /// What views know beside the snapshot, as it is now.
+    pub(super) fn context(&mut self, at: Mono, context: &Context) {
+        for recorder in &mut self.recorders {
+            recorder.context(at, context);
+        }
+    }
+
+    /// Something for the recordings alone.
+    pub(super) fn note(&mut self, at: Mono, what: &What) {
+        for recorder in &mut self.recorders {
+            recorder.line(at, what.clone());
         }
     }
 
     /// Whether nothing more is recorded, although it should be.
     pub(super) fn is_over(&self) -> bool {
-        self.recorder.as_ref().is_some_and(Recorder::is_over)
+        self.recorders.iter().any(Recorder::is_over)
     }
 
-    /// Puts away what is at hand. `None`: nothing was to be recorded.
-    pub(super) fn finish(&mut self) -> Result<Option<Recorded>, Problem> {
-        self.recorder.take().map(Recorder::finish).transpose()
+    /// Puts away what is at hand: each in its own file, in their order.
+    pub(super) fn finish(&mut self) -> Result<Vec<Recorded>, Problem> {
+        self.recorders.drain(..).map(Recorder::finish).collect()
     }
 }
 

@@ -114,10 +114,13 @@ pub(super) struct CommonArgs {
     /// End the recording before it is larger than this: 500M, 2G [default: no limit]
     #[arg(long, value_name = "SIZE", value_parser = value::size, global = true, help_heading = "Recording")]
     pub max_size: Option<u64>,
+    /// Go on in a new file when --max-size is reached, and keep the last COUNT full ones: FILE.1 is the one before FILE
+    #[arg(long, value_name = "COUNT", value_parser = value::count, global = true, help_heading = "Recording")]
+    pub rotate: Option<usize>,
     /// Pseudonyms in the recording for addresses and names, prefixes kept together: to be shown to others
     #[arg(long, global = true, help_heading = "Recording")]
     pub redact: bool,
-    /// Read a recording in place of watching: all files of one
+    /// Read recordings in place of watching; several, of several hosts too, are put together
     #[arg(long, value_name = "FILE", num_args = 1.., global = true, help_heading = "Recording")]
     pub from: Vec<PathBuf>,
     /// For tests: as if this kernel hadn't that ability
@@ -179,6 +182,9 @@ pub(super) struct SelectArgs {
     /// Only sockets of this server, or of sessions that were given it; repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub server: Vec<String>,
+    /// Only sockets of this host, where recordings of several are read; repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub host: Vec<String>,
     /// Only sockets known to be at least this long in their state
     #[arg(long, value_name = "DUR", value_parser = value::duration)]
     pub older: Option<Duration>,
@@ -206,6 +212,12 @@ pub(super) struct ReportArgs {
     /// How many lingering sockets to list, or `all` [default: 10, in JSON 10000]
     #[arg(short = 'n', long, value_name = "LIMIT", value_parser = value::rows)]
     pub rows: Option<usize>,
+    /// Write dwell times to FILE as an HdrHistogram log: 5 s apart, a tag for each side and state
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub hlog: Option<PathBuf>,
+    /// Write to FILE (.tar.gz) what a bug report wants: a recording with pseudonyms, versions, timeouts, what HAProxy says of the stuck ones
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub bundle: Option<PathBuf>,
     #[command(flatten)]
     pub select: SelectArgs,
 }

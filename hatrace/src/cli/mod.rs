@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 mod args;
+mod asked;
 mod help;
 mod options;
 mod recording;
@@ -17,7 +18,7 @@ use clap::error::ErrorKind;
 
 pub use options::{
     ApiOptions, BenchOptions, DemoOptions, DoctorOptions, ExplainOptions, Invocation, ModeChoice, Moment,
-    RecordOptions, RecordTo, SessionsOptions, Target, WatchOptions,
+    RecordOptions, SessionsOptions, Target, WatchOptions,
 };
 
 use crate::error::Exit;

@@ -8,6 +8,7 @@ use hatrace_core::verdicts::By;
 
 use crate::ability::Ability;
 use crate::haproxy::Address;
+use crate::tape::Plan;
 use crate::view::out::OutputOptions;
 use crate::view::select::Selection;
 
@@ -126,26 +127,19 @@ pub struct WatchOptions {
     /// Abilities of the kernel that are not to be used.
     pub without: BTreeSet<Ability>,
     /// Where what the view is drawn of is to be recorded.
-    pub record: Option<RecordTo>,
+    pub record: Vec<Plan>,
     /// Recordings to read in place of watching.
     pub from: Vec<PathBuf>,
+    /// `report`: where the intervals' histograms go.
+    pub hlog: Option<PathBuf>,
+    /// `report`: where a bundle for a bug report goes.
+    pub bundle: Option<PathBuf>,
     /// `stuck`: of a recording, then.
     pub at: Option<Moment>,
     /// `--min`, where it was given: else a recording's own.
     pub min_given: Option<Duration>,
     /// Where to and as what.
     pub output: OutputOptions,
-}
-
-/// Where to record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordTo {
-    /// A file that doesn't exist yet.
-    pub file: PathBuf,
-    /// It is not to become larger than so many bytes.
-    pub max_size: Option<u64>,
-    /// With pseudonyms in place of addresses and names.
-    pub redact: bool,
 }
 
 /// A moment of a recording.
@@ -171,6 +165,8 @@ pub struct RecordOptions {
 pub struct ExplainOptions {
     /// What is to be explained, word by word as given.
     pub what: Vec<String>,
+    /// Of recordings: what there is of it in them.
+    pub seen: WatchOptions,
     /// Where to and as what.
     pub output: OutputOptions,
 }

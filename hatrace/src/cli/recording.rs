@@ -1,15 +1,20 @@
 //! `record`, `--record` and `--from`: which commands take them, and with what.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::CommonArgs;
-use super::options::{Invocation, RecordOptions, RecordTo, SessionsOptions, WatchOptions};
+use super::options::{ExplainOptions, Invocation, RecordOptions, SessionsOptions, WatchOptions};
 use crate::error::Problem;
+use crate::tape::Plan;
+
+/// How large a file becomes where files follow one another and nothing else is asked for.
+const TURN: u64 = 100 << 20;
 
 /// What was said of recordings.
 pub(super) struct Recording {
     record: Option<PathBuf>,
     max_size: Option<u64>,
+    rotate: Option<usize>,
     redact: bool,
     from: Vec<PathBuf>,
 }
@@ -19,6 +24,7 @@ impl Recording {
         Self {
             record: common.record.clone(),
             max_size: common.max_size,
+            rotate: common.rotate,
             redact: common.redact,
             from: common.from.clone(),
         }
@@ -39,18 +45,46 @@ impl Recording {
                 self.instead(watch)?;
                 self.beside(watch)?;
             }
-            Invocation::Explain(_)
-            | Invocation::Doctor(_)
-            | Invocation::Demo(_)
-            | Invocation::BenchEmpty(_) => {
-                if self.record.is_some() || self.max_size.is_some() || self.redact {
-                    return Err(Problem::usage("there is nothing to record with this command")
-                        .remedy("hatrace record -o FILE"));
-                }
+            Invocation::Explain(ExplainOptions { seen, .. }) => {
+                self.nothing_to_record()?;
+                seen.from.clone_from(&self.from);
+            }
+            Invocation::Doctor(_) | Invocation::Demo(_) | Invocation::BenchEmpty(_) => {
+                self.nothing_to_record()?;
                 self.refuse_from("this command reads no recording", "hatrace report --from FILE")?;
             }
         }
+        if let Invocation::Trace(watch)
+        | Invocation::Report(watch)
+        | Invocation::Culprits(watch)
+        | Invocation::Stuck(watch)
+        | Invocation::Sessions(SessionsOptions { watch, .. }) = &invocation
+            && !watch.selection.hosts.is_empty()
+            && watch.from.is_empty()
+        {
+            return Err(
+                Problem::usage("--host tells recordings of several hosts apart; here is one host")
+                    .remedy("with --from FILE..."),
+            );
+        }
         Ok(invocation)
+    }
+
+    fn nothing_to_record(&self) -> Result<(), Problem> {
+        if self.record.is_some() || self.max_size.is_some() || self.rotate.is_some() || self.redact {
+            return Err(Problem::usage("there is nothing to record with this command")
+                .remedy("hatrace record -o FILE"));
+        }
+        Ok(())
+    }
+
+    fn plan(&self, path: &Path) -> Plan {
+        Plan {
+            path: path.to_owned(),
+            limit: self.max_size.or(self.rotate.map(|_| TURN)),
+            keep: self.rotate,
+            redact: self.redact,
+        }
     }
 
     fn to_record(&self, watch: &mut WatchOptions) -> Result<(), Problem> {
@@ -63,23 +97,17 @@ impl Recording {
                 Problem::usage("record wants a file to write").remedy("hatrace record -o FILE -d 10m")
             );
         };
-        watch.record = Some(RecordTo {
-            file,
-            max_size: self.max_size,
-            redact: self.redact,
-        });
+        watch.record.push(self.plan(&file));
         Ok(())
     }
 
     fn beside(&self, watch: &mut WatchOptions) -> Result<(), Problem> {
-        watch.record = self.record.clone().map(|file| RecordTo {
-            file,
-            max_size: self.max_size,
-            redact: self.redact,
-        });
-        if (self.max_size.is_some() || self.redact) && self.record.is_none() {
+        watch.record = self.record.iter().map(|file| self.plan(file)).collect();
+        let given = self.max_size.is_some() || self.rotate.is_some() || self.redact;
+        if given && self.record.is_none() {
             return Err(
-                Problem::usage("--max-size and --redact are of a recording").remedy("with --record FILE")
+                Problem::usage("--max-size, --rotate and --redact are of a recording")
+                    .remedy("with --record FILE"),
             );
         }
         Ok(())

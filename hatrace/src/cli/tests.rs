@@ -247,15 +247,15 @@ fn recordings_are_made_and_read() {
     else {
         panic!("record");
     };
-    let to = record.watch.record.unwrap();
+    let to = record.watch.record[0].clone();
     assert_eq!(
-        (to.file.to_str(), to.max_size, to.redact),
+        (to.path.to_str(), to.limit, to.redact),
         (Some("night"), Some(1 << 30), true)
     );
     assert_eq!(record.watch.output.file, None, "-o is the recording's");
     assert_eq!(record.command, ["sleep", "5"]);
     let report = watch("report --record r --min 2s");
-    assert_eq!(report.record.unwrap().file.to_str(), Some("r"));
+    assert_eq!(report.record[0].path.to_str(), Some("r"));
     let stuck = watch("stuck --from a b --at 2026-11-21T03:12:00Z");
     assert_eq!(stuck.from.len(), 2);
     assert!(matches!(stuck.at, Some(Moment::Wall(_))));

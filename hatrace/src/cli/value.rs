@@ -48,6 +48,14 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(want)
 }
 
+/// How many files: one at least.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    match text.trim().parse() {
+        Ok(count) if (1..=10_000).contains(&count) => Ok(count),
+        _ => Err("want a number of files, 1 to 10000".to_owned()),
+    }
+}
+
 /// A duration that isn't zero.
 pub(super) fn some_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {

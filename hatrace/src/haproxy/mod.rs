@@ -11,9 +11,11 @@ mod find;
 pub mod parse;
 mod reach;
 mod round;
+mod verbatim;
 
 pub use address::Address;
 pub use find::configured_by;
 pub use parse::Names;
 pub use reach::Reach;
 pub use round::{Answers, Questions};
+pub use verbatim::Verbatim;

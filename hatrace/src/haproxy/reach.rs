@@ -64,6 +64,10 @@ impl Reach {
         }
     }
 
+    pub(super) const fn process(&self) -> &Proc {
+        &self.process
+    }
+
     /// Which process.
     #[must_use]
     pub const fn pid(&self) -> Pid {

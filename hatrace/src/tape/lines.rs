@@ -26,16 +26,20 @@ pub struct Header {
     pub kernel: String,
     /// The host's name.
     pub host: String,
+    /// Which boot of it (`/proc/sys/kernel/random/boot_id`): moments of one boot are on one clock.
+    pub boot: Option<String>,
     /// Which recording this is a part of: the same in all files of one.
     pub recording: String,
+    /// The moment of the member's first line.
+    pub began: Option<Mono>,
     /// How the engine was set.
     pub settings: Settings,
-    /// What views know beside the snapshot, as it was when the recording began.
+    /// What views know beside the snapshot, as it was then; with the recording's beginning on both clocks.
     pub context: Context,
-    /// What was configured, by process: in the first member alone. For people; the engine reads it from the lines.
+    /// What was configured, by process: in a file's first member alone. For people; the engine reads it from the lines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Configured>,
-    /// The namespaces' settings that decide when sockets end; in the first member alone.
+    /// The namespaces' settings that decide when sockets end; in a file's first member alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sysctls: Vec<Limits>,
 }
@@ -100,6 +104,8 @@ pub struct Line {
 pub enum What {
     /// An input of the engine's.
     Input(Input),
+    /// One that an earlier file has: for those who begin with this one.
+    Again(Input),
     /// A whole scan of the table: each life that goes on, in its order; then that it was all.
     Scan(Vec<Run>),
     /// What views know beside the snapshot has changed.
@@ -108,6 +114,25 @@ pub enum What {
     Names(BTreeMap<IpAddr, String>),
     /// A view was drawn of what there was by then.
     Cut,
+}
+
+/// An input as a line, without taking it over: those lines are most of a recording.
+#[derive(Debug, Serialize)]
+pub struct InputLine<'a> {
+    /// When it happened, or was read.
+    pub at: Mono,
+    /// The input.
+    pub what: InputWhat<'a>,
+}
+
+/// [`What`] by reference.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputWhat<'a> {
+    /// [`What::Input`].
+    Input(&'a Input),
+    /// [`What::Again`].
+    Again(&'a Input),
 }
 
 /// Some lives of a scan.

@@ -1,23 +1,23 @@
-//! The reader: whatever of a recording is whole, in order; the rest is counted and said.
+//! The reader of one file: whatever of it is whole, in order; the rest is counted and said.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::GzDecoder;
-use hatrace_core::input::{Gap, Input};
+use hatrace_core::input::{Counts, Gap, Input};
 use hatrace_core::time::Mono;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::FORMAT;
 use super::lines::{Header, Line, What};
+use super::members::Members;
+use super::migrate::Migration;
 use super::scan::Scans;
 use crate::error::Problem;
 use crate::port::{Context, Stamped};
-
-/// The magic of gzip, and deflate's number: how a member begins.
-const MAGIC: [u8; 3] = [0x1f, 0x8b, 0x08];
-/// A member that unpacks to more is none of ours.
-const MOST: u64 = 1 << 30;
 
 /// What a recording tells.
 #[derive(Debug)]
@@ -27,22 +27,21 @@ pub enum Item {
     /// What views know beside the snapshot.
     Context(Box<Context>),
     /// Names of peers.
-    Names(std::collections::BTreeMap<std::net::IpAddr, String>),
+    Names(BTreeMap<IpAddr, String>),
     /// A view was drawn then.
     Cut(Mono),
 }
 
-/// A recording that is read.
-pub struct Tape {
+/// A file of a recording that is read.
+pub(super) struct Tape {
     path: PathBuf,
-    file: BufReader<File>,
-    packed: bool,
+    members: Members,
+    migration: Option<Migration>,
     header: Header,
     /// The member at hand, and how far it is read.
     member: Vec<u8>,
     read: usize,
-    /// The next member's number, if nothing is lost.
-    expected: u64,
+    pub(super) place: Place,
     scans: Scans,
     /// Inputs of a scan still to be told, last first.
     scan: Vec<Stamped>,
@@ -50,11 +49,22 @@ pub struct Tape {
     last: Mono,
 }
 
+/// Where in its recording a reader is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    /// The next member's number, if nothing is lost.
+    pub(super) expected: u64,
+    /// What went before isn't there: what is said again is news.
+    pub(super) late: bool,
+    /// The counters as they were where the reading begins, if that isn't the recording's beginning.
+    pub(super) base: Option<Box<Counts>>,
+    /// The reading begins late, and the counters are looked for.
+    pub(super) wants_base: bool,
+}
+
 /// What could not be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Damage {
-    /// Bytes of the file.
-    bytes: u64,
     /// Lines of what could be unpacked.
     lines: u64,
     /// Members that are missing, by their numbers.
@@ -62,70 +72,81 @@ struct Damage {
 }
 
 impl Tape {
-    /// Opens a recording, and reads to its first header.
-    ///
-    /// # Errors
-    /// It can't be read, isn't a recording, or is one of a later hatrace.
-    pub fn open(path: &Path) -> Result<Self, Problem> {
+    /// Opens a file, and reads to its first header.
+    pub(super) fn open(path: &Path) -> Result<Self, Problem> {
         let unread = |error: &io::Error| Problem::failed(format!("reading {}: {error}", path.display()));
-        let mut file = BufReader::with_capacity(256 << 10, File::open(path).map_err(|error| unread(&error))?);
-        let packed = file.fill_buf().map_err(|error| unread(&error))?.first() != Some(&b'{');
+        let file = File::open(path).map_err(|error| unread(&error))?;
+        let mut members = Members::of(file).map_err(|error| unread(&error))?;
         let mut damage = Damage::default();
-        let none = || {
-            Problem::failed(format!("{} is no recording of hatrace's", path.display()))
-                .remedy("hatrace record -o FILE makes one")
-        };
         loop {
-            let member = next_member(&mut file, packed, &mut damage)
-                .map_err(|error| unread(&error))?
-                .ok_or_else(none)?;
-            let Some(header) = header_of(&member, path)? else {
+            let Some(member) = members.next().map_err(|error| unread(&error))? else {
+                return Err(
+                    Problem::failed(format!("{} is no recording of hatrace's", path.display()))
+                        .remedy("hatrace record -o FILE makes one"),
+                );
+            };
+            let Some((header, migration)) = header_of(&member, path)? else {
                 damage.lines += member.iter().filter(|byte| **byte == b'\n').count() as u64;
                 continue;
             };
-            let mut this = Self {
+            return Ok(Self {
                 path: path.to_owned(),
-                file,
-                packed,
-                expected: 0,
+                members,
+                migration,
                 last: header.context.started_mono,
+                place: Place::default(),
                 header,
-                member: Vec::new(),
+                member,
                 read: 0,
                 scans: Scans::default(),
                 scan: Vec::new(),
                 damage,
-            };
-            this.enter(member);
-            return Ok(this);
+            });
         }
     }
 
     /// The first header.
-    #[must_use]
-    pub const fn header(&self) -> &Header {
+    pub(super) const fn header(&self) -> &Header {
         &self.header
     }
 
-    fn enter(&mut self, member: Vec<u8>) {
-        (self.member, self.read) = (member, 0);
-        if self.packed {
-            self.scans = Scans::default();
+    /// Whether this is a later file of its recording, by its first member's number. Then what is there is read as if it were all.
+    pub(super) fn begins_late(&mut self) -> bool {
+        // A file that has lost its beginning has nothing that is said again: what it lacks is missing, as from any other.
+        let late = self.header.member > 0 && self.says_again();
+        if late {
+            self.place = Place {
+                expected: self.header.member,
+                late,
+                wants_base: true,
+                base: None,
+            };
         }
+        late
+    }
+
+    fn says_again(&self) -> bool {
+        let lines = self.member.split(|byte| *byte == b'\n');
+        let again = |line: &[u8]| self.understood(line, Migration::line).map(|line: Line| line.what);
+        matches!(lines.skip(1).find_map(again), Some(What::Again(_)))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The next thing told; `None` at the end. What can't be read is passed over; at the end a gap says how much that was.
-    pub fn advance(&mut self) -> Option<Item> {
+    pub(super) fn advance(&mut self) -> Option<Item> {
         loop {
             if let Some(stamped) = self.scan.pop() {
                 return Some(Item::Input(stamped));
             }
             if self.read >= self.member.len() {
-                match next_member(&mut self.file, self.packed, &mut self.damage) {
+                match self.members.next() {
                     Ok(Some(member)) => self.enter(member),
                     Ok(None) => return self.last_word(),
                     Err(_) => {
-                        self.damage.bytes += 1;
+                        self.members.lost += 1;
                         return self.last_word();
                     }
                 }
@@ -133,29 +154,69 @@ impl Tape {
             }
             let rest = &self.member[self.read..];
             let length = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-            let line = &rest[..length];
-            self.read += length + 1;
-            if let Ok(line) = serde_json::from_slice::<Line>(line) {
+            let (begin, end) = (self.read, self.read + length);
+            self.read = end + 1;
+            let text = &self.member[begin..end];
+            if let Some(line) = self.understood::<Line>(text, Migration::line) {
                 self.last = self.last.max(line.at);
                 if let Some(item) = self.told(line) {
                     return Some(item);
                 }
-            } else if let Ok(header) = serde_json::from_slice::<Header>(line) {
-                self.damage.members += header.member.saturating_sub(self.expected);
-                self.expected = header.member + 1;
-                self.scans = Scans::default();
+            } else if let Some(header) = self.understood::<Header>(text, Migration::header) {
+                self.begin_member(header.member);
             } else {
                 self.damage.lines += 1;
             }
         }
     }
 
+    fn understood<T: DeserializeOwned>(
+        &self,
+        line: &[u8],
+        modern: impl Fn(&Migration, Value) -> Value,
+    ) -> Option<T> {
+        match &self.migration {
+            None => serde_json::from_slice(line).ok(),
+            Some(migration) => {
+                let old = serde_json::from_slice(line).ok()?;
+                serde_json::from_value(modern(migration, old)).ok()
+            }
+        }
+    }
+
+    fn enter(&mut self, member: Vec<u8>) {
+        (self.member, self.read) = (member, 0);
+        if self.members.packed() {
+            self.scans = Scans::default();
+        }
+    }
+
+    fn begin_member(&mut self, number: u64) {
+        let missing = number.saturating_sub(self.place.expected);
+        self.damage.members += missing;
+        self.place.late |= missing > 0;
+        self.place.expected = number + 1;
+        self.scans = Scans::default();
+    }
+
     fn told(&mut self, line: Line) -> Option<Item> {
+        if let What::Again(input) = line.what {
+            return self.told_again(line.at, input);
+        }
+        self.place.late = false;
         Some(match line.what {
+            What::Input(Input::Counts(counts)) => {
+                let counts = match &self.place.base {
+                    Some(base) => Box::new(counts.since(base)),
+                    None => counts,
+                };
+                Item::Input((line.at, Input::Counts(counts)))
+            }
             What::Input(input) => Item::Input((line.at, input)),
             What::Context(context) => Item::Context(context),
             What::Names(names) => Item::Names(names),
             What::Cut => Item::Cut(line.at),
+            What::Again(_) => return None,
             What::Scan(runs) => {
                 let Some(lives) = self.scans.restore(runs) else {
                     self.damage.lines += 1;
@@ -169,27 +230,39 @@ impl Tape {
         })
     }
 
+    /// News only to those who haven't what went before.
+    fn told_again(&mut self, at: Mono, input: Input) -> Option<Item> {
+        match input {
+            Input::Counts(counts) => {
+                if self.place.wants_base {
+                    self.place.base = Some(counts);
+                    self.place.wants_base = false;
+                }
+                None
+            }
+            input => self.place.late.then_some(Item::Input((at, input))),
+        }
+    }
+
     /// What was lost, once.
     fn last_word(&mut self) -> Option<Item> {
         let lost = std::mem::take(&mut self.damage);
-        let why = lost.told(&self.path)?;
-        Some(Item::Input((self.last, Input::Gap(Gap::Unreadable { why }))))
-    }
-}
-
-impl Damage {
-    fn told(self, path: &Path) -> Option<String> {
+        let bytes = std::mem::take(&mut self.members.lost);
         let parts = [
-            (self.members, "pieces of it missing"),
-            (self.bytes, "bytes not readable"),
-            (self.lines, "lines not understood"),
+            (lost.members, "pieces of it missing"),
+            (bytes, "bytes not readable"),
+            (lost.lines, "lines not understood"),
         ];
         let said: Vec<String> = parts
             .iter()
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
-        (!said.is_empty()).then(|| format!("{}: {}", path.display(), said.join(", ")))
+        if said.is_empty() {
+            return None;
+        }
+        let why = format!("{}: {}", self.path.display(), said.join(", "));
+        Some(Item::Input((self.last, Input::Gap(Gap::Unreadable { why }))))
     }
 }
 
@@ -200,8 +273,8 @@ struct Version {
     hatrace: Option<String>,
 }
 
-/// The header that a member begins with; `None`: it has none that can be read.
-fn header_of(member: &[u8], path: &Path) -> Result<Option<Header>, Problem> {
+/// The header that a member begins with, and the way from its format to today's; `None`: it has none that can be read.
+fn header_of(member: &[u8], path: &Path) -> Result<Option<(Header, Option<Migration>)>, Problem> {
     let line = member.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let Ok(version) = serde_json::from_slice::<Version>(line) else {
         return Ok(None);
@@ -215,58 +288,13 @@ fn header_of(member: &[u8], path: &Path) -> Result<Option<Header>, Problem> {
         ))
         .remedy("a newer hatrace"));
     }
-    Ok(serde_json::from_slice(line).ok())
-}
-
-/// The next whole member, unpacked; of a file that isn't packed, the next lines.
-fn next_member(file: &mut BufReader<File>, packed: bool, damage: &mut Damage) -> io::Result<Option<Vec<u8>>> {
-    if !packed {
-        return next_lines(file);
-    }
-    loop {
-        let start = file.stream_position()?;
-        let left = file.fill_buf()?.len();
-        if left == 0 {
-            return Ok(None);
-        }
-        let mut member = Vec::new();
-        // Only a member whose checksum is right is believed.
-        let unpacked = GzDecoder::new(&mut *file).take(MOST).read_to_end(&mut member);
-        if unpacked.is_ok() && !member.is_empty() {
-            return Ok(Some(member));
-        }
-        file.seek(SeekFrom::Start(start + 1))?;
-        let skipped = to_magic(file)?;
-        damage.bytes += 1 + skipped;
-    }
-}
-
-/// Goes to where a member may begin; says how far that was.
-fn to_magic(file: &mut BufReader<File>) -> io::Result<u64> {
-    let mut skipped = 0;
-    loop {
-        let buffer = file.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(skipped);
-        }
-        let begins = |at: &usize| {
-            let rest = &buffer[*at..];
-            rest.starts_with(&MAGIC) || MAGIC.starts_with(rest)
-        };
-        let found = (0..buffer.len()).find(begins);
-        let passed = found.unwrap_or(buffer.len());
-        file.consume(passed);
-        skipped += passed as u64;
-        if found.is_some() {
-            return Ok(skipped);
-        }
-    }
-}
-
-/// So many bytes of lines at a time.
-fn next_lines(file: &mut BufReader<File>) -> io::Result<Option<Vec<u8>>> {
-    const SOME: usize = 1 << 20;
-    let mut lines = Vec::new();
-    while lines.len() < SOME && file.read_until(b'\n', &mut lines)? > 0 {}
-    Ok((!lines.is_empty()).then_some(lines))
+    let Ok(old) = serde_json::from_slice::<Value>(line) else {
+        return Ok(None);
+    };
+    let migration = Migration::of(version.hatrace_tape, old.clone());
+    let header = match &migration {
+        Some(migration) => serde_json::from_value(migration.header(old)),
+        None => serde_json::from_slice(line),
+    };
+    Ok(header.ok().map(|header| (header, migration)))
 }

@@ -98,8 +98,14 @@ const HARMLESS: &[&str] = &[
 /// Keys whose maps have names as keys.
 const NAMED: &[&str] = &["sections"];
 
+/// Keys of HAProxy's own words (`show sess`, `show fd`) behind which there are names.
+const NAMING: &[&str] = &[
+    "fe", "be", "sv", "srv", "px", "l.fe", "frontend", "backend", "server", "listener", "proxy", "name",
+    "Name", "Node", "node", "hostname",
+];
+
 /// Who is called what.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Redactor {
     key: RandomState,
     names: HashMap<String, String>,
@@ -115,6 +121,54 @@ impl Redactor {
             }
             Value::Object(map) => Value::Object(self.map(map)),
             other => other,
+        }
+    }
+
+    /// HAProxy's own words with pseudonyms: for addresses, for what stands behind a key that names something, for every name that is known.
+    pub fn prose(&mut self, text: &str) -> String {
+        text.split_inclusive(|c: char| c.is_whitespace() || "(),<>|;".contains(c))
+            .map(|word| {
+                let end = word.trim_end_matches(|c: char| c.is_whitespace() || "(),<>|;".contains(c));
+                format!("{}{}", self.word(end), &word[end.len()..])
+            })
+            .collect()
+    }
+
+    fn word(&mut self, word: &str) -> String {
+        match word.split_once('=') {
+            Some((key, value)) if NAMING.contains(&key) => {
+                let names: Vec<String> = value.split('/').map(|name| self.name_in_prose(name)).collect();
+                format!("{key}={}", names.join("/"))
+            }
+            Some((key, value)) => format!("{key}={}", self.word(value)),
+            None if self.names.contains_key(word) => self.name(word),
+            None => self.address_in_prose(word),
+        }
+    }
+
+    fn name_in_prose(&mut self, name: &str) -> String {
+        match name {
+            "" | "?" | "NONE" => name.to_owned(),
+            name => self.name(name),
+        }
+    }
+
+    fn address_in_prose(&self, word: &str) -> String {
+        // `ipv4@10.0.0.1:80`
+        let (family, address) = word
+            .rsplit_once('@')
+            .map_or(("", word), |(family, address)| (family, address));
+        let told = if let Ok(socket) = address.parse::<SocketAddr>() {
+            SocketAddr::new(self.address(socket.ip()), socket.port()).to_string()
+        } else if let Ok(ip) = address.parse::<IpAddr>() {
+            self.address(ip).to_string()
+        } else {
+            return word.to_owned();
+        };
+        if family.is_empty() {
+            told
+        } else {
+            format!("{family}@{told}")
         }
     }
 
@@ -215,6 +269,30 @@ mod tests {
         for kept in ["127.0.0.1", "0.0.0.0", "::1", "::"] {
             let address: IpAddr = kept.parse().expect("an address");
             assert_eq!(redactor.address(address), address);
+        }
+    }
+
+    #[test]
+    fn haproxy_s_own_words_keep_everything_but_who_is_meant() {
+        let mut redactor = Redactor::default();
+        let _ = redactor.redact(json!({ "server": "gandalf" }));
+        let told = redactor.prose(
+            "0x55d1: [12/Nov:03:12:00.1] id=7 proto=tcpv4 source=10.9.8.7:51234\n  frontend=shop (id=2 mode=http), listener=? (id=1) addr=10.0.0.1:443\n  server=gandalf (id=1) addr=ipv4@10.0.0.9:80 be=<NONE> sv=vault/gandalf gandalf flags=0x40",
+        );
+        for gone in ["shop", "gandalf", "vault", "10.9.8.7", "10.0.0.1", "10.0.0.9"] {
+            assert!(!told.contains(gone), "{told}");
+        }
+        for kept in [
+            "0x55d1:",
+            "id=7",
+            "proto=tcpv4",
+            ":51234",
+            "(id=2 mode=http), listener=? (id=1)",
+            "flags=0x40",
+            "be=<NONE>",
+            "sv=name-",
+        ] {
+            assert!(told.contains(kept), "{kept}: {told}");
         }
     }
 

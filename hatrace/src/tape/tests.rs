@@ -8,13 +8,17 @@ use hatrace_core::Settings;
 use hatrace_core::ids::{Cookie, Netns, Pid};
 use hatrace_core::input::{Counts, Gap, Input, ProcessChange};
 use hatrace_core::life::{Life, Step};
+use hatrace_core::naming::Asking;
 use hatrace_core::sock::Side;
 use hatrace_core::tcp::TcpState;
 use hatrace_core::time::{Mono, Since};
 use hatrace_core::verdicts::By;
 use proptest::prelude::*;
 
-use super::{FORMAT, Header, Item, Recorder, Tape};
+mod old;
+mod rotate;
+
+use super::{FORMAT, Header, Item, Plan, Recorder, Reel};
 use crate::port::{Context, Cost, Mode};
 
 fn header() -> Header {
@@ -27,6 +31,8 @@ fn header() -> Header {
         sessions: false,
     };
     let context = Context {
+        host: "lb1".to_owned(),
+        parts: Vec::new(),
         pids: vec![Pid(7)],
         master: None,
         haproxy_version: Some("3.2.26".to_owned()),
@@ -43,6 +49,8 @@ fn header() -> Header {
         hatrace: "0.1.0".to_owned(),
         kernel: "6.18".to_owned(),
         host: "lb1".to_owned(),
+        boot: Some("5c0f".to_owned()),
+        began: None,
         recording: "lb1-1".to_owned(),
         settings,
         context,
@@ -73,7 +81,16 @@ fn life(cookie: u64, at: u64) -> Life {
 
 /// Ten seconds: a scan of three lives each, and what happens beside.
 fn story() -> Vec<(Mono, Input)> {
-    let mut story = Vec::new();
+    let mut story = vec![(
+        Mono::from_ns(5_000_000_003),
+        Input::Asking(Asking {
+            pid: Pid(7),
+            access: None,
+            questions: 1,
+            took: Duration::from_millis(2),
+            longest: Duration::from_millis(2),
+        }),
+    )];
     for second in 5..15u64 {
         let at = Mono::from_ns(second * 1_000_000_000 + 17);
         story.extend((1..=3).map(|cookie| (at, Input::Open(life(cookie, 5_000_000_001)))));
@@ -92,9 +109,18 @@ fn story() -> Vec<(Mono, Input)> {
     story
 }
 
+fn plan(path: &Path, limit: Option<u64>, keep: Option<usize>) -> Plan {
+    Plan {
+        path: path.to_owned(),
+        limit,
+        keep,
+        redact: false,
+    }
+}
+
 fn recorded(folder: &Path, limit: Option<u64>) -> PathBuf {
     let path = folder.join("tape");
-    let mut recorder = Recorder::create(&path, limit, false, header()).expect("a recorder");
+    let mut recorder = Recorder::create(plan(&path, limit, None), header()).expect("a recorder");
     for (at, input) in story() {
         recorder.take(at, &input);
     }
@@ -105,7 +131,7 @@ fn recorded(folder: &Path, limit: Option<u64>) -> PathBuf {
 
 /// Inputs in words, and whether something is said to be lost.
 fn told(path: &Path) -> Option<(Vec<String>, bool)> {
-    let mut tape = Tape::open(path).ok()?;
+    let mut tape = Reel::open(&[path.to_owned()]).ok()?.pop()?;
     let (mut inputs, mut lost) = (Vec::new(), false);
     while let Some(item) = tape.advance() {
         match item {
@@ -153,7 +179,7 @@ fn nothing_is_written_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = recorded(folder.path(), None);
     let before = std::fs::read(&path).unwrap();
-    assert!(Recorder::create(&path, None, false, header()).is_err());
+    assert!(Recorder::create(plan(&path, None, None), header()).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
@@ -191,7 +217,7 @@ fn a_later_format_is_refused_and_other_files_are_no_recordings() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("later");
     std::fs::write(&path, "{\"hatrace_tape\":99,\"hatrace\":\"9.0\"}\n").unwrap();
-    let refused = Tape::open(&path).err().unwrap();
+    let refused = Reel::open(&[path.clone()]).err().unwrap();
     assert!(
         refused.what.contains("format 99, by hatrace 9.0"),
         "{}",
@@ -199,7 +225,7 @@ fn a_later_format_is_refused_and_other_files_are_no_recordings() {
     );
     for text in ["", "{\"schema\":1}\n", "GIF89a", "\u{1f}"] {
         std::fs::write(&path, text).unwrap();
-        let refused = Tape::open(&path).err().unwrap();
+        let refused = Reel::open(&[path.clone()]).err().unwrap();
         assert!(refused.what.contains("no recording"), "{}", refused.what);
     }
 }

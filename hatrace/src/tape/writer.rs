@@ -1,9 +1,7 @@
 //! The recorder: takes what the engine is given, and puts it away a second at a time.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use flate2::Compression;
@@ -13,7 +11,9 @@ use hatrace_core::life::Life;
 use hatrace_core::time::Mono;
 use serde::Serialize;
 
-use super::lines::{Configured, Header, Line, What};
+use super::baseline::Baseline;
+use super::files::{Files, Plan};
+use super::lines::{Configured, Header, InputLine, InputWhat, Line, What};
 use super::redact::Redactor;
 use super::scan::Scans;
 use crate::error::Problem;
@@ -25,20 +25,22 @@ const LONG: usize = 1 << 20;
 
 /// A recording that is being made.
 pub struct Recorder {
-    path: PathBuf,
-    file: File,
-    /// Bytes in the file: whole members.
-    written: u64,
-    /// As many as there may be.
-    limit: Option<u64>,
+    files: Files,
     header: Header,
+    /// What people want to know before anything else: at the head of each file.
+    limits: Vec<Configured>,
+    sysctls: Vec<Limits>,
     /// The member at hand, not compressed yet.
     member: Vec<u8>,
     began: Option<Mono>,
     scans: Scans,
     /// Lives of a scan that is being told.
     scan: Vec<(Mono, Life)>,
-    told: Context,
+    /// What holds now, and what held when the member at hand began.
+    now: Baseline,
+    before: Baseline,
+    /// The next sweep is to be kept as it is: a new file has begun.
+    whole: bool,
     redactor: Option<Redactor>,
     over: Option<Over>,
 }
@@ -52,14 +54,18 @@ enum Over {
 }
 
 /// A recording that has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Recorded {
-    /// Where it is.
+    /// Where it is: the last file of it.
     pub path: PathBuf,
-    /// Its size.
+    /// Its size, of all files that there were.
     pub bytes: u64,
+    /// How many files there were before the last one; some of them may be gone.
+    pub turned: u64,
     /// It ended before the watch did: it was as large as it might be.
     pub full: bool,
+    /// Who is called what in it, where it has pseudonyms.
+    pub redactor: Option<Redactor>,
 }
 
 impl Recorder {
@@ -67,25 +73,21 @@ impl Recorder {
     ///
     /// # Errors
     /// It exists, or can't be made.
-    pub fn create(path: &Path, limit: Option<u64>, redact: bool, header: Header) -> Result<Self, Problem> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| unmade(path, &error))?;
+    pub fn create(plan: Plan, header: Header) -> Result<Self, Problem> {
+        let redactor = plan.redact.then(Redactor::default);
         Ok(Self {
-            path: path.to_owned(),
-            file,
-            written: 0,
-            limit,
-            told: header.context.clone(),
-            redactor: redact.then(Redactor::default),
+            files: Files::create(plan)?,
+            redactor,
             header,
+            limits: Vec::new(),
+            sysctls: Vec::new(),
             member: Vec::new(),
             began: None,
             scans: Scans::default(),
             scan: Vec::new(),
+            now: Baseline::default(),
+            before: Baseline::default(),
+            whole: false,
             over: None,
         })
     }
@@ -94,6 +96,11 @@ impl Recorder {
     #[must_use]
     pub const fn is_over(&self) -> bool {
         self.over.is_some()
+    }
+
+    /// Whether the next sweep should have everything, what is known already too. Says so once.
+    pub const fn wants_everything(&mut self) -> bool {
+        std::mem::replace(&mut self.whole, false)
     }
 
     /// Takes an input that the engine is given at `at`.
@@ -111,47 +118,68 @@ impl Recorder {
                 self.line(at, What::Scan(runs));
             }
             input => {
-                // Lives that no whole scan tells of.
-                for (at, life) in std::mem::take(&mut self.scan) {
-                    self.line(at, What::Input(Input::Open(life)));
-                }
+                self.tell_scan();
                 self.describe(input);
-                self.line(at, What::Input(input.clone()));
+                self.input(at, input);
+                if self.files.turns() {
+                    self.now.take(at, input);
+                }
             }
         }
         self.close_if_due(at);
     }
 
-    /// A view is drawn at `at`, with this beside the snapshot.
-    pub fn cut(&mut self, at: Mono, context: &Context) {
-        if self.told != *context {
-            self.told = context.clone();
+    /// What views know beside the snapshot, if it isn't what they knew.
+    pub fn context(&mut self, at: Mono, context: &Context) {
+        if self.header.context != *context {
+            self.header.context = context.clone();
             self.line(at, What::Context(Box::new(context.clone())));
         }
+    }
+
+    /// A view is drawn at `at`, with this beside the snapshot.
+    pub fn cut(&mut self, at: Mono, context: &Context) {
+        self.context(at, context);
         self.line(at, What::Cut);
     }
 
     /// Any other line.
     pub fn line(&mut self, at: Mono, what: What) {
+        self.put(at, &Line { at, what });
+    }
+
+    fn input(&mut self, at: Mono, input: &Input) {
+        let what = InputWhat::Input(input);
+        self.put(at, &InputLine { at, what });
+    }
+
+    fn put(&mut self, at: Mono, line: &impl Serialize) {
         if self.over.is_some() {
             return;
         }
-        self.began.get_or_insert(at);
-        put(&mut self.member, &Line { at, what }, self.redactor.as_mut());
+        if self.began.is_none() {
+            self.began = Some(at);
+            self.before = self.now.clone();
+        }
+        put(&mut self.member, line, self.redactor.as_mut());
     }
 
-    /// For the first header: what one wants to know before anything else.
-    fn describe(&mut self, input: &Input) {
-        if self.header.member > 0 {
-            return;
+    /// Lives that no whole scan tells of.
+    fn tell_scan(&mut self) {
+        for (at, life) in std::mem::take(&mut self.scan) {
+            self.input(at, &Input::Open(life));
         }
+    }
+
+    fn describe(&mut self, input: &Input) {
         match input {
             Input::Configured(pid, configuration) => {
-                self.header.limits.push(Configured::of(pid.0, configuration));
+                self.limits.retain(|known| known.pid != pid.0);
+                self.limits.push(Configured::of(pid.0, configuration));
             }
-            Input::Sweep(sweep) if self.header.sysctls.is_empty() => {
+            Input::Sweep(sweep) if self.sysctls.is_empty() => {
                 let limits = sweep.limits.iter().map(|(_, limits)| *limits);
-                self.header.sysctls = limits.collect::<Vec<Limits>>();
+                self.sysctls = limits.collect::<Vec<Limits>>();
             }
             _ => {}
         }
@@ -169,45 +197,56 @@ impl Recorder {
         if self.member.is_empty() || self.over.is_some() {
             return;
         }
-        let packed = match self.pack() {
-            Ok(packed) => packed,
-            Err(error) => return self.end(&error),
-        };
-        if self
-            .limit
-            .is_some_and(|limit| self.written + packed.len() as u64 > limit)
-        {
-            self.over = Some(Over::Limit);
-            return;
+        if let Err(error) = self.put_away() {
+            return self.fail(&error);
         }
-        if let Err(error) = self.file.write_all(&packed) {
-            // What was begun and not ended is taken back: the file stays a whole one.
-            let _ = self.file.set_len(self.written);
-            let _ = self.file.seek(SeekFrom::Start(self.written));
-            return self.end(&error);
-        }
-        self.written += packed.len() as u64;
         self.member.clear();
         self.began = None;
         self.scans = Scans::default();
         self.header.member += 1;
-        self.header.limits.clear();
-        self.header.sysctls.clear();
     }
 
-    fn pack(&mut self) -> io::Result<Vec<u8>> {
+    fn put_away(&mut self) -> io::Result<()> {
+        let mut packed = self.pack(self.files.is_new())?;
+        if !self.files.has_room(packed.len()) && self.files.turns() && !self.files.is_new() {
+            self.files.turn()?;
+            self.whole = true;
+            packed = self.pack(true)?;
+        }
+        if self.files.has_room(packed.len()) {
+            self.files.put(&packed)
+        } else {
+            self.over = Some(Over::Limit);
+            Ok(())
+        }
+    }
+
+    /// The member at hand with its header; `first`: in its file.
+    fn pack(&mut self, first: bool) -> io::Result<Vec<u8>> {
         let mut head = Vec::new();
-        put(&mut head, &self.header, self.redactor.as_mut());
+        let header = Header {
+            began: self.began,
+            limits: if first { self.limits.clone() } else { Vec::new() },
+            sysctls: if first { self.sysctls.clone() } else { Vec::new() },
+            ..self.header.clone()
+        };
+        put(&mut head, &header, self.redactor.as_mut());
+        if first {
+            for (at, input) in self.before.inputs() {
+                let what = InputWhat::Again(&input);
+                put(&mut head, &InputLine { at, what }, self.redactor.as_mut());
+            }
+        }
         let mut encoder = GzEncoder::new(Vec::new(), Compression::new(4));
         encoder.write_all(&head)?;
         encoder.write_all(&self.member)?;
         encoder.finish()
     }
 
-    fn end(&mut self, error: &io::Error) {
+    fn fail(&mut self, error: &io::Error) {
         let problem = Problem::failed(format!(
             "writing {}: {error}; what was recorded before is in it",
-            self.path.display()
+            self.files.path().display()
         ));
         self.over = Some(Over::Failed(
             problem.remedy("another place: -o FILE, --record FILE"),
@@ -219,18 +258,18 @@ impl Recorder {
     /// # Errors
     /// Why not all of it is in the file.
     pub fn finish(mut self) -> Result<Recorded, Problem> {
-        for (at, life) in std::mem::take(&mut self.scan) {
-            self.line(at, What::Input(Input::Open(life)));
-        }
+        self.tell_scan();
         self.close_member();
         let full = match self.over {
             Some(Over::Failed(problem)) => return Err(problem),
             over => over.is_some(),
         };
         Ok(Recorded {
-            path: self.path,
-            bytes: self.written,
+            path: self.files.path().to_owned(),
+            bytes: self.files.total(),
+            turned: self.files.turned(),
             full,
+            redactor: self.redactor,
         })
     }
 }
@@ -247,13 +286,5 @@ fn put(out: &mut Vec<u8>, value: &impl Serialize, redactor: Option<&mut Redactor
         out.push(b'\n');
     } else {
         out.truncate(before);
-    }
-}
-
-fn unmade(path: &Path, error: &io::Error) -> Problem {
-    let problem = Problem::failed(format!("making {}: {error}", path.display()));
-    match error.kind() {
-        io::ErrorKind::AlreadyExists => problem.remedy("another name; nothing is written over"),
-        _ => problem,
     }
 }

@@ -16,7 +16,7 @@ use crate::error::Problem;
 pub use ask::parse_pids;
 pub use proc::{Proc, all_socket_inodes, socket_inodes};
 pub use tables::{tables, threads};
-pub use version::haproxy_version;
+pub use version::{haproxy_build, haproxy_version};
 
 /// The HAProxy processes that are followed.
 #[derive(Clone, Debug)]

@@ -11,19 +11,29 @@ use super::Proc;
 /// the process runs (not one of another mount namespace, not a newer one) and root's own.
 #[must_use]
 pub fn haproxy_version(process: &Proc) -> Option<String> {
+    parse(&said(process, "-v")?)
+}
+
+/// What `haproxy -vv` says of how it was built, asked of the same file.
+#[must_use]
+pub fn haproxy_build(process: &Proc) -> Option<String> {
+    said(process, "-vv")
+}
+
+fn said(process: &Proc, option: &str) -> Option<String> {
     let exe = process.exe.as_ref()?;
     let on_disk = std::fs::metadata(exe).ok()?;
     let running = std::fs::metadata(format!("/proc/{}/exe", process.pid)).ok()?;
     if (on_disk.dev(), on_disk.ino()) != (running.dev(), running.ino()) || on_disk.uid() != 0 {
         return None;
     }
-    parse(&output_of(exe)?)
+    output_of(exe, option)
 }
 
-fn output_of(exe: &std::path::Path) -> Option<String> {
+fn output_of(exe: &std::path::Path, option: &str) -> Option<String> {
     const PATIENCE: Duration = Duration::from_secs(1);
     let mut child = Command::new(exe)
-        .arg("-v")
+        .arg(option)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -39,7 +49,12 @@ fn output_of(exe: &std::path::Path) -> Option<String> {
         std::thread::sleep(Duration::from_millis(2));
     }
     let mut text = String::new();
-    child.stdout.take()?.take(4096).read_to_string(&mut text).ok()?;
+    child
+        .stdout
+        .take()?
+        .take(32 << 10)
+        .read_to_string(&mut text)
+        .ok()?;
     Some(text)
 }
 

@@ -48,6 +48,8 @@ impl Cell {
 pub struct Table {
     heads: Vec<(&'static str, Align)>,
     rows: Vec<Vec<Cell>>,
+    /// Of each row: a column of its own, where any has one.
+    hosts: Vec<Option<Cell>>,
 }
 
 impl Table {
@@ -57,12 +59,31 @@ impl Table {
         Self {
             heads: heads.to_vec(),
             rows: Vec::new(),
+            hosts: Vec::new(),
         }
     }
 
     /// One more row.
     pub fn push(&mut self, row: Vec<Cell>) {
+        self.push_on(None, row);
+    }
+
+    /// One more row, of a host among several: if any row has one, that is the first column.
+    pub fn push_on(&mut self, host: Option<&str>, row: Vec<Cell>) {
         self.rows.push(row);
+        self.hosts.push(host.map(Cell::new));
+    }
+
+    /// With the hosts as a column, where there are any.
+    fn with_hosts(&self) -> Self {
+        let mut whole = self.clone();
+        if self.hosts.iter().any(Option::is_some) {
+            whole.heads.insert(0, ("HOST", Align::Left));
+            for (row, host) in whole.rows.iter_mut().zip(&self.hosts) {
+                row.insert(0, host.clone().unwrap_or_else(|| Cell::known(None::<u32>)));
+            }
+        }
+        whole
     }
 
     /// Whether it has no row.
@@ -86,6 +107,10 @@ impl Table {
     /// # Errors
     /// The writer's.
     pub fn write(&self, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+        self.with_hosts().write_all(out, paint)
+    }
+
+    fn write_all(&self, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
         let widths = self.widths();
         let heads: Vec<Cell> = self
             .heads
@@ -117,6 +142,16 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_a_column_where_there_is_one() {
+        let mut table = Table::new(&[("NOW", Align::Right)]);
+        table.push_on(Some("lb1"), vec![Cell::new(7)]);
+        table.push(vec![Cell::new(12)]);
+        let mut out = Vec::new();
+        table.write(&mut out, Paint::plain()).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "HOST NOW\nlb1    7\n-     12\n");
+    }
 
     #[test]
     fn columns_line_up_with_one_blank_between() {

@@ -55,21 +55,24 @@ fn table<'a>(culprits: impl Iterator<Item = &'a Finding>) -> Table {
         ("CLOCK", Left),
     ]);
     for (rank, finding) in (1..).zip(culprits) {
-        table.push(vec![
-            Cell::new(rank),
-            Cell::new(finding.whom.to_string().replace(' ', "-")),
-            Cell::known(findings::place(finding)),
-            Cell::new(finding.side),
-            Cell::known(finding.state),
-            Cell::new(finding.open),
-            Cell::new(finding.ended),
-            Cell::new(units::cell(finding.socket_seconds)),
-            Cell::known(finding.p99.map(units::cell)),
-            Cell::new(finding.verdict),
-            Cell::new(finding.confidence.name()),
-            Cell::new(finding.responsible.name()),
-            Cell::new(clock::cell(&finding.clock)),
-        ]);
+        table.push_on(
+            finding.host.as_deref(),
+            vec![
+                Cell::new(rank),
+                Cell::new(finding.whom.to_string().replace(' ', "-")),
+                Cell::known(findings::place(finding)),
+                Cell::new(finding.side),
+                Cell::known(finding.state),
+                Cell::new(finding.open),
+                Cell::new(finding.ended),
+                Cell::new(units::cell(finding.socket_seconds)),
+                Cell::known(finding.p99.map(units::cell)),
+                Cell::new(finding.verdict),
+                Cell::new(finding.confidence.name()),
+                Cell::new(finding.responsible.name()),
+                Cell::new(clock::cell(&finding.clock)),
+            ],
+        );
     }
     table
 }

@@ -1,12 +1,16 @@
 //! What verdicts, states, holders and timeouts mean, in plain words, with who must act. Offline: it is all in here.
 
+pub mod seen;
 mod states;
 mod timeouts;
 mod verdicts;
 
 use std::io::{self, Write};
 
+use hatrace_core::snapshot::Snapshot;
 use serde_json::json;
+
+use crate::port::Context;
 
 /// What kind of word it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,15 +122,18 @@ pub fn write(out: &mut dyn Write, entry: &Entry) -> io::Result<()> {
     Ok(())
 }
 
-/// The same as one object.
+/// The same as one object; `seen`: with what of it there is in recordings.
 ///
 /// # Errors
 /// The writer's.
-pub fn write_json(out: &mut dyn Write, entry: &Entry) -> io::Result<()> {
-    let object = json!({
+pub fn write_json(out: &mut dyn Write, entry: &Entry, seen: Option<(&Snapshot, &Context)>) -> io::Result<()> {
+    let mut object = json!({
         "schema": super::json::SCHEMA, "view": "explain", "word": entry.name, "kind": entry.kind.name(),
         "means": entry.means, "who": entry.who, "ends": entry.ends, "do": entry.act,
     });
+    if let Some((snapshot, context)) = seen {
+        object["seen"] = seen::value(entry, snapshot, context);
+    }
     writeln!(out, "{object}")
 }
 
@@ -150,9 +157,15 @@ pub fn list(out: &mut dyn Write) -> io::Result<()> {
 ///
 /// # Errors
 /// The writer's.
-pub fn list_json(out: &mut dyn Write) -> io::Result<()> {
+pub fn list_json(out: &mut dyn Write, seen: Option<(&Snapshot, &Context)>) -> io::Result<()> {
     let words: Vec<_> = all()
-        .map(|entry| json!({ "word": entry.name, "kind": entry.kind.name() }))
+        .map(|entry| {
+            let mut word = json!({ "word": entry.name, "kind": entry.kind.name() });
+            if let Some((snapshot, context)) = seen {
+                word["seen"] = seen::value(entry, snapshot, context);
+            }
+            word
+        })
         .collect();
     let object = json!({ "schema": super::json::SCHEMA, "view": "explain", "words": words });
     writeln!(out, "{object}")

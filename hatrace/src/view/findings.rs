@@ -7,7 +7,7 @@ use hatrace_core::verdicts::{Confidence, Finding, Responsible, Verdict, Whom};
 
 use super::page::Page;
 use super::paint::Ink;
-use super::{clock, units};
+use super::{clock, units, words};
 use crate::port::Context;
 
 /// Those that accuse, ranked; then remarks, those that cost most first.
@@ -89,9 +89,18 @@ pub fn sentence(finding: &Finding, page: &Page) -> String {
     if let Some(place) = place(finding) {
         line.push_str(&format!(", {} side of {place}", finding.side));
     }
+    if let Some(host) = &finding.host {
+        line.push_str(&format!(", on {}", words::clean(host)));
+    }
     let what = what(finding);
     if !what.is_empty() {
         line.push_str(&format!(", {what}"));
+    }
+    if !finding.also_on.is_empty() {
+        line.push_str(&format!(
+            ", also on {}",
+            words::clean(&finding.also_on.join(", "))
+        ));
     }
     line.push_str(&format!("; {}", must(finding)));
     line

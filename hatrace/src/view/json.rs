@@ -5,9 +5,12 @@
 //! `without_session` says which. `verdict` is that of the finding that a socket is under.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
+use hatrace_core::config::Configuration;
 use hatrace_core::event::{Event, Next};
+use hatrace_core::ids::Pid;
 use hatrace_core::input::{ProcessChange, Transition};
 use hatrace_core::naming::Asking;
 use hatrace_core::snapshot::{Dwell, Notice, Percentiles, Snapshot, Spike};
@@ -42,12 +45,13 @@ pub fn write(
     let rows = if view == "culprits" { usize::MAX } else { page.rows };
     let cut = wanted.len().saturating_sub(rows);
     let verdicts = findings::verdicts(snapshot);
-    let (culprits, remarks) = findings::split(snapshot, page);
+    let (culprits, remarks) = findings::split(snapshot, context, page);
     let document = Document {
         schema: SCHEMA,
         view,
-        target: target(snapshot, context),
-        window: json!({ "started_at": context.started_at.to_string(), "seconds": units::seconds(snapshot.watched) }),
+        target: target(context, &snapshot.asking, &snapshot.configured, snapshot.watched),
+        window: window(context, snapshot.watched),
+        recordings: recordings(context),
         totals: totals(snapshot),
         without_session: snapshot
             .without_session
@@ -59,7 +63,11 @@ pub fn write(
         lingering: wanted
             .into_iter()
             .take(rows)
-            .map(|row| lingering(row).under(verdicts.get(&row.cookie).copied()))
+            .map(|row| {
+                lingering(row)
+                    .on(context)
+                    .under(verdicts.get(&(row.host.as_ref(), row.cookie)).copied())
+            })
             .collect(),
         truncated: (cut > 0).then_some(cut),
         culprits,
@@ -87,9 +95,9 @@ pub fn event(out: &mut dyn Write, event: &Event, context: &Context) -> io::Resul
         Event::Process { at, .. } => line(*at, "process"),
     };
     match event {
-        Event::Lingers { row, .. } => object["socket"] = json!(lingering(row)),
+        Event::Lingers { row, .. } => object["socket"] = json!(lingering(row).on(context)),
         Event::Left { row, next, .. } => {
-            object["socket"] = json!(lingering(row));
+            object["socket"] = json!(lingering(row).on(context));
             object["next"] = json!({ "state": words::next(*next).0, "how": words::next_code(*next) });
             if let Next::ProcessEnded(pid) = next {
                 object["next"]["pid"] = json!(pid.0);
@@ -120,6 +128,7 @@ struct Document<'a> {
     view: &'a str,
     target: Value,
     window: Value,
+    recordings: Vec<Value>,
     totals: Value,
     without_session: Vec<Value>,
     selection: Value,
@@ -143,7 +152,31 @@ fn cost(cost: Cost) -> Value {
     })
 }
 
-fn target(snapshot: &Snapshot, context: &Context) -> Value {
+fn window(context: &Context, watched: Duration) -> Value {
+    json!({ "started_at": context.started_at.to_string(), "seconds": units::seconds(watched) })
+}
+
+/// Each of the recordings that were put together.
+fn recordings(context: &Context) -> Vec<Value> {
+    let parts = context.parts.iter();
+    parts
+        .map(|part| {
+            json!({
+                "recording": part.recording,
+                "window": window(&part.context, part.watched),
+                "target": target(&part.context, &part.asking, &part.configured, part.watched),
+                "recorded_again": part.past,
+            })
+        })
+        .collect()
+}
+
+fn target(
+    context: &Context,
+    asking: &[Asking],
+    configured: &[(Pid, Arc<Configuration>)],
+    watched: Duration,
+) -> Value {
     let why = match &context.mode {
         Mode::Traced { .. } => None,
         Mode::Polled { why } => why.as_deref(),
@@ -158,6 +191,7 @@ fn target(snapshot: &Snapshot, context: &Context) -> Value {
         Mode::Polled { .. } => Vec::new(),
     };
     json!({
+        "hosts": context.hosts(),
         "pids": context.pids.iter().map(|pid| pid.0).collect::<Vec<_>>(),
         "master": context.master.map(|pid| pid.0),
         "haproxy_version": context.haproxy_version,
@@ -167,12 +201,12 @@ fn target(snapshot: &Snapshot, context: &Context) -> Value {
         "lacking": lacking,
         "sweep_interval_s": units::seconds(context.sweep_interval),
         "min_s": units::seconds(context.min),
-        "configuration": snapshot.configured.iter().map(|(pid, configuration)| json!({
+        "configuration": configured.iter().map(|(pid, configuration)| json!({
             "pid": pid.0,
             "files": configuration.files.iter().map(|file| &**file).collect::<Vec<_>>(),
             "doubts": configuration.doubts.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
-        "api": snapshot.asking.iter().map(|asking| api(asking, snapshot)).collect::<Vec<_>>(),
+        "api": asking.iter().map(|asking| api(asking, watched)).collect::<Vec<_>>(),
     })
 }
 
@@ -182,7 +216,7 @@ fn lack((ability, why): (Ability, &str)) -> Value {
 }
 
 /// How the asking of one process went.
-fn api(asking: &Asking, snapshot: &Snapshot) -> Value {
+fn api(asking: &Asking, watched: Duration) -> Value {
     let (state, through, why, remedy) = match &asking.access {
         None => ("unknown", None, None, None),
         Some(Access::Off) => ("api-off", None, None, None),
@@ -200,7 +234,7 @@ fn api(asking: &Asking, snapshot: &Snapshot) -> Value {
         "questions": asking.questions,
         "seconds": units::seconds(asking.took),
         "longest_s": units::seconds(asking.longest),
-        "share": words::share_of(asking.took, snapshot.watched),
+        "share": words::share_of(asking.took, watched),
     })
 }
 
@@ -239,6 +273,7 @@ fn selection(page: &Page) -> Value {
         "peers": wanted.peers.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "proxies": wanted.proxies,
         "servers": wanted.servers,
+        "hosts": wanted.hosts,
         "older_s": wanted.older.map(units::seconds),
     })
 }
@@ -303,6 +338,8 @@ fn notice(notice: &Notice) -> Value {
         "because": [notice.text],
         "fix": [],
         "rank": null,
+        "host": null,
+        "also_on": [],
         "peer": null,
         "proxy": null,
         "server": null,

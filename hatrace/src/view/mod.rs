@@ -6,12 +6,14 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+pub mod bundle;
 pub mod clock;
 pub mod columns;
 pub mod culprits;
 pub mod doctor;
 pub mod explain;
 pub mod findings;
+pub mod hlog;
 pub mod json;
 pub mod names;
 pub mod out;

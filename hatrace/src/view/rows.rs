@@ -36,25 +36,28 @@ pub fn table<'a>(rows: impl IntoIterator<Item = &'a Lingering>) -> Table {
             Holder::Held => Ink::Warn,
             Holder::Orphaned | Holder::Timewait | Holder::Unaccepted => Ink::Plain,
         };
-        table.push(vec![
-            Cell::new(units::age_cell(row.age)),
-            Cell::new(row.side),
-            Cell::inked(ink, row.state),
-            Cell::new(row.holder),
-            Cell::known(row.endpoints.map(|ends| ends.local)),
-            Cell::known(row.endpoints.map(|ends| ends.peer)),
-            Cell::known(row.pid),
-            Cell::known(row.fd.map(|fd| fd.0)),
-            Cell::new(names::proxy(&row.naming)),
-            Cell::new(names::server(&row.naming)),
-            Cell::new(names::session(&row.naming)),
-            Cell::new(names::pair(&row.naming)),
-            Cell::known(row.unread),
-            Cell::known(row.unacked),
-            Cell::new(row.retransmits),
-            Cell::new(row.first_fin.name()),
-            Cell::new(clock::cell(&row.clock)),
-        ]);
+        table.push_on(
+            row.host.as_deref(),
+            vec![
+                Cell::new(units::age_cell(row.age)),
+                Cell::new(row.side),
+                Cell::inked(ink, row.state),
+                Cell::new(row.holder),
+                Cell::known(row.endpoints.map(|ends| ends.local)),
+                Cell::known(row.endpoints.map(|ends| ends.peer)),
+                Cell::known(row.pid),
+                Cell::known(row.fd.map(|fd| fd.0)),
+                Cell::new(names::proxy(&row.naming)),
+                Cell::new(names::server(&row.naming)),
+                Cell::new(names::session(&row.naming)),
+                Cell::new(names::pair(&row.naming)),
+                Cell::known(row.unread),
+                Cell::known(row.unacked),
+                Cell::new(row.retransmits),
+                Cell::new(row.first_fin.name()),
+                Cell::new(clock::cell(&row.clock)),
+            ],
+        );
     }
     table
 }

@@ -41,6 +41,7 @@ pub(crate) fn exact(age: Duration) -> Age {
 
 pub(crate) fn row(cookie: u64, state: TcpState, holder: Holder) -> Lingering {
     Lingering {
+        host: None,
         cookie: Cookie(cookie),
         side: Side::Client,
         state,
@@ -217,6 +218,8 @@ pub(crate) fn dwell() -> Dwell {
 /// The finding about 10.0.0.7.
 pub(crate) fn finding() -> Finding {
     Finding {
+        host: None,
+        also_on: Vec::new(),
         verdict: Verdict::PeerNeverCloses,
         whom: Whom::Address("10.0.0.7".parse().unwrap()),
         known_as: None,
@@ -286,6 +289,7 @@ pub(crate) fn snapshot() -> Snapshot {
                 spikes: Vec::new(),
             },
         ],
+        times: hatrace_core::dwell::Dwells::default(),
         lingering: rows(),
         findings: vec![finding()],
         notices: vec![Notice {
@@ -334,6 +338,8 @@ pub(crate) fn quiet() -> Snapshot {
 
 pub(crate) fn context() -> Context {
     Context {
+        host: "lb1".to_owned(),
+        parts: Vec::new(),
         pids: vec![Pid(5108), Pid(5106)],
         master: Some(Pid(5106)),
         haproxy_version: Some("2.6.12-1+deb12u4".to_owned()),

@@ -11,6 +11,7 @@ use hatrace_core::ids::Cookie;
 use hatrace_core::naming::Naming;
 use hatrace_core::snapshot::{Dwell, Lingering, SessionRow, SessionSock, Snapshot};
 use hatrace_core::sock::{Endpoints, Side};
+use hatrace_core::stream::Name;
 use hatrace_core::tcp::TcpState;
 use hatrace_core::verdicts::{Finding, Whom};
 
@@ -27,6 +28,8 @@ pub struct Selection {
     pub proxies: Vec<String>,
     /// Of a session that was given one of these servers, or connected to it.
     pub servers: Vec<String>,
+    /// On one of these hosts, where several were put together.
+    pub hosts: Vec<String>,
     /// Known to be at least this old.
     pub older: Option<Duration>,
 }
@@ -41,7 +44,13 @@ impl Selection {
     /// Whether sockets are left out by what a histogram doesn't know: the peer, the age.
     #[must_use]
     pub fn is_finer_than_dwell(&self) -> bool {
-        !self.peers.is_empty() || self.older.is_some() || !self.proxies.is_empty() || !self.servers.is_empty()
+        let names = [&self.proxies, &self.servers, &self.hosts];
+        !self.peers.is_empty() || self.older.is_some() || names.iter().any(|names| !names.is_empty())
+    }
+
+    /// Whether a host is wanted. What has none is of the only one there is.
+    fn keeps_host(&self, host: Option<&Name>) -> bool {
+        self.hosts.is_empty() || host.is_none_or(|host| self.hosts.iter().any(|wanted| **wanted == **host))
     }
 
     fn keeps(&self, state: TcpState, side: Side, endpoints: Option<Endpoints>) -> bool {
@@ -56,6 +65,7 @@ impl Selection {
     #[must_use]
     pub fn keeps_row(&self, row: &Lingering) -> bool {
         self.keeps(row.state, row.side, row.endpoints)
+            && self.keeps_host(row.host.as_ref())
             && self.keeps_name(&row.naming)
             && self.older.is_none_or(|older| row.age.at_least >= older)
     }
@@ -119,12 +129,18 @@ impl Selection {
         if self.is_everything() {
             return snapshot.findings.iter().collect();
         }
-        let wanted: BTreeSet<Cookie> = self.lingering(snapshot).iter().map(|row| row.cookie).collect();
+        let rows = self.lingering(snapshot);
+        let wanted: BTreeSet<(Option<&Name>, Cookie)> =
+            rows.iter().map(|row| (row.host.as_ref(), row.cookie)).collect();
         snapshot
             .findings
             .iter()
             .filter(|finding| {
-                finding.sockets.iter().any(|cookie| wanted.contains(cookie))
+                let host = finding.host.as_ref();
+                finding
+                    .sockets
+                    .iter()
+                    .any(|cookie| wanted.contains(&(host, *cookie)))
                     || finding.sockets.is_empty() && self.keeps_finding(finding)
             })
             .collect()
@@ -139,6 +155,7 @@ impl Selection {
             _ => false,
         };
         (self.peers.is_empty() || peer)
+            && self.keeps_host(finding.host.as_ref())
             && (self.sides.is_empty() || self.sides.contains(&finding.side))
             && (self.states.is_empty() || finding.state.is_some_and(|state| self.states.contains(&state)))
             && among(&self.proxies, finding.proxy.as_deref())
@@ -167,6 +184,7 @@ impl Selection {
             &self.proxies,
             [stream.frontend.as_deref(), stream.backend.as_deref()],
         ) && name(&self.servers, [stream.server.as_deref(), None])
+            && self.keeps_host(row.host.as_ref())
             && self
                 .older
                 .is_none_or(|older| stream.age.is_some_and(|age| age >= older))
@@ -205,6 +223,7 @@ impl fmt::Display for Selection {
         options.extend(self.peers.iter().map(|peer| format!("--peer {peer}")));
         options.extend(self.proxies.iter().map(|proxy| format!("--proxy {proxy}")));
         options.extend(self.servers.iter().map(|server| format!("--server {server}")));
+        options.extend(self.hosts.iter().map(|host| format!("--host {host}")));
         options.extend(
             self.older
                 .map(|older| format!("--older {}", super::units::round(older))),

@@ -234,18 +234,21 @@ fn list(out: &mut dyn Write, rows: &[&SessionRow], context: &Context, page: &Pag
             (Some(backend), Some(server)) => words::clean(&format!("{backend}/{server}")),
         };
         let peer = row.front.map(|front| front.endpoints.peer).or(stream.source);
-        table.push(vec![
-            Cell::new(stream.ptr),
-            Cell::known(stream.age.map(units::round)),
-            Cell::inked(Ink::Bad, if marked { "stuck" } else { "" }),
-            Cell::known(stream.frontend.as_deref().map(words::clean)),
-            Cell::new(server),
-            Cell::known(peer),
-            Cell::new(sock(row.front.as_ref())),
-            Cell::new(believes(&stream.front)),
-            Cell::new(sock(row.back.as_ref())),
-            Cell::new(believes(&stream.back)),
-        ]);
+        table.push_on(
+            row.host.as_deref(),
+            vec![
+                Cell::new(stream.ptr),
+                Cell::known(stream.age.map(units::round)),
+                Cell::inked(Ink::Bad, if marked { "stuck" } else { "" }),
+                Cell::known(stream.frontend.as_deref().map(words::clean)),
+                Cell::new(server),
+                Cell::known(peer),
+                Cell::new(sock(row.front.as_ref())),
+                Cell::new(believes(&stream.front)),
+                Cell::new(sock(row.back.as_ref())),
+                Cell::new(believes(&stream.back)),
+            ],
+        );
     }
     let head = if rows.len() > page.rows {
         format!(

@@ -105,12 +105,20 @@ pub const fn next_code(next: Next) -> &'static str {
 #[must_use]
 pub fn who(context: &Context) -> String {
     let mut parts = vec![concat!("hatrace ", env!("CARGO_PKG_VERSION")).to_owned()];
+    if !context.parts.is_empty() {
+        parts.push(format!(
+            "{} recordings of {}",
+            context.parts.len(),
+            clean(&context.hosts().join(", "))
+        ));
+    }
     parts.push(match &context.haproxy_version {
         Some(version) => format!("HAProxy {}", clean(version)),
         None => "HAProxy".to_owned(),
     });
     let processes = processes(context);
-    if !processes.is_empty() {
+    // Of several hosts they mean nothing without these.
+    if !processes.is_empty() && context.hosts().len() == 1 {
         parts.push(processes);
     }
     parts.push(mode(context));

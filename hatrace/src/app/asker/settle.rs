@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use hatrace_core::Engine;
-use hatrace_core::ids::Pid;
+use hatrace_core::ids::{Fd, Pid, SessionPtr};
 use hatrace_core::time::Mono;
 
 use super::super::tap::Tap;
 use super::{Asker, SILENCE};
 use crate::clock;
-use crate::haproxy::Reach;
+use crate::haproxy::{Reach, Verbatim};
 use crate::port::Source;
 
 /// What the last word before a view is drawn may cost, and whom it concerns.
@@ -57,6 +57,18 @@ impl Asker {
             let patience = left(clock::now());
             self.wait(source, engine, patience).await;
         }
+    }
+
+    /// A process's own words on what is stuck; `None`: it can't be asked.
+    pub(in crate::app) async fn verbatim(
+        &mut self,
+        pid: Pid,
+        sessions: &[SessionPtr],
+        fds: &[Fd],
+        allowed: Duration,
+    ) -> Option<Verbatim> {
+        let reach = self.processes.get_mut(&pid)?.reach.as_mut()?;
+        Some(reach.verbatim(sessions, fds, allowed).await)
     }
 
     /// Waits for what is on its way, asking nothing more.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use hatrace_core::ids::Cookie;
 use hatrace_core::snapshot::Snapshot;
+use hatrace_core::stream::Name;
 use hatrace_core::verdicts::{Finding, Whom};
 use serde_json::{Value, json};
 
 use super::socket::ClockRow;
+use crate::port::Context;
 use crate::view::page::Page;
 use crate::view::{findings, units};
 
@@ -15,31 +17,33 @@ use crate::view::{findings, units};
 const COOKIES: usize = 10_000;
 
 /// Those that accuse, ranked, and remarks.
-pub(super) fn split(snapshot: &Snapshot, page: &Page) -> (Vec<Value>, Vec<Value>) {
+pub(super) fn split(snapshot: &Snapshot, context: &Context, page: &Page) -> (Vec<Value>, Vec<Value>) {
     let (culprits, remarks) = findings::split(snapshot, page);
     let culprits = (1..)
         .zip(culprits.into_iter().take(page.rows))
-        .map(|(rank, culprit)| finding(Some(rank), culprit, page))
+        .map(|(rank, culprit)| finding(Some(rank), culprit, context, page))
         .collect();
     let remarks = remarks
         .into_iter()
-        .map(|remark| finding(None, remark, page))
+        .map(|remark| finding(None, remark, context, page))
         .collect();
     (culprits, remarks)
 }
 
 /// Under which verdict each socket is.
-pub(super) fn verdicts(snapshot: &Snapshot) -> BTreeMap<Cookie, &'static str> {
-    let of = |finding: &Finding| finding.verdict.code();
+pub(super) fn verdicts(snapshot: &Snapshot) -> BTreeMap<(Option<&Name>, Cookie), &'static str> {
     snapshot
         .findings
         .iter()
-        .flat_map(|finding| finding.sockets.iter().map(move |cookie| (*cookie, of(finding))))
+        .flat_map(|finding| {
+            let (host, code) = (finding.host.as_ref(), finding.verdict.code());
+            finding.sockets.iter().map(move |cookie| ((host, *cookie), code))
+        })
         .collect()
 }
 
-fn finding(rank: Option<u32>, finding: &Finding, page: &Page) -> Value {
-    let host = match &finding.whom {
+fn finding(rank: Option<u32>, finding: &Finding, context: &Context, page: &Page) -> Value {
+    let named = match &finding.whom {
         Whom::Address(address) => page.hosts.get(address),
         _ => None,
     };
@@ -57,8 +61,10 @@ fn finding(rank: Option<u32>, finding: &Finding, page: &Page) -> Value {
     };
     json!({
         "rank": rank,
+        "host": finding.host.as_deref().unwrap_or(&context.host),
+        "also_on": finding.also_on,
         "peer": peer,
-        "peer_host": host,
+        "peer_host": named,
         "peer_is": finding.known_as,
         "addresses": addresses,
         "pid": process,

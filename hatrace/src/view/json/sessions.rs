@@ -7,7 +7,7 @@ use hatrace_core::snapshot::{ServiceRow, SessionRow, SessionSock, Snapshot};
 use hatrace_core::stream::{EndState, Expiry, ServiceKind, StreamEnd};
 use serde_json::{Value, json};
 
-use super::{SCHEMA, notice, selection, target};
+use super::{SCHEMA, notice, recordings, selection, target, window};
 use crate::port::Context;
 use crate::view::page::Page;
 use crate::view::sessions::{BUCKETS, GROUPINGS, bucket, grouped, proof, stuck, trend};
@@ -51,14 +51,15 @@ pub fn sessions(out: &mut dyn Write, snapshot: &Snapshot, context: &Context, pag
     let mut document = json!({
         "schema": SCHEMA,
         "view": "sessions",
-        "target": target(snapshot, context),
-        "window": { "started_at": context.started_at.to_string(), "seconds": units::seconds(snapshot.watched) },
+        "target": target(context, &snapshot.asking, &snapshot.configured, snapshot.watched),
+        "window": window(context, snapshot.watched),
+        "recordings": recordings(context),
         "totals": { "sessions": rows.len(), "stuck": marked(&rows) },
         "selection": selection(page),
         "ages": ages,
         "by": by,
         "sessions": rows.iter().take(page.rows).map(|row| session(row, context)).collect::<Vec<_>>(),
-        "services": snapshot.services.iter().map(service).collect::<Vec<_>>(),
+        "services": snapshot.services.iter().map(|row| service(row, context)).collect::<Vec<_>>(),
         "notices": snapshot.notices.iter().map(notice).collect::<Vec<_>>(),
     });
     if cut > 0 {
@@ -71,6 +72,7 @@ pub fn sessions(out: &mut dyn Write, snapshot: &Snapshot, context: &Context, pag
 fn session(row: &SessionRow, context: &Context) -> Value {
     let stream = &row.stream;
     json!({
+        "host": row.host.as_deref().unwrap_or(&context.host),
         "pid": row.pid.0,
         "session": stream.ptr.to_string(),
         "age_s": stream.age.map(units::seconds),
@@ -96,7 +98,7 @@ fn sock(sock: &SessionSock) -> Value {
     })
 }
 
-fn service(row: &ServiceRow) -> Value {
+fn service(row: &ServiceRow, context: &Context) -> Value {
     let service = &row.service;
     let kind = match service.kind {
         ServiceKind::Frontend => "frontend",
@@ -110,6 +112,7 @@ fn service(row: &ServiceRow) -> Value {
         .map(|(state, count)| (state.name().to_owned(), (*count).into()))
         .collect();
     json!({
+        "host": row.host.as_deref().unwrap_or(&context.host),
         "pid": row.pid.0,
         "kind": kind,
         "proxy": &*service.proxy,

@@ -8,11 +8,13 @@ use hatrace_core::snapshot::Lingering;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::port::Context;
 use crate::view::units;
 
 /// A lingering socket.
 #[derive(Serialize)]
 pub(super) struct Row<'a> {
+    host: Option<&'a str>,
     cookie: String,
     side: &'static str,
     state: &'static str,
@@ -42,7 +44,13 @@ pub(super) struct Row<'a> {
     verdict: Option<&'static str>,
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    /// On the host it is known to be on, or the only one.
+    pub(super) fn on(mut self, context: &'a Context) -> Self {
+        self.host = self.host.or(Some(&context.host));
+        self
+    }
+
     /// Under a finding's verdict.
     pub(super) fn under(mut self, verdict: Option<&'static str>) -> Self {
         self.verdict = verdict;
@@ -80,6 +88,7 @@ pub(super) fn lingering(row: &Lingering) -> Row<'_> {
         .as_ref()
         .filter(|session| session.tie != Tie::Reused);
     Row {
+        host: row.host.as_deref(),
         cookie: row.cookie.to_string(),
         side: row.side.name(),
         state: row.state.name(),

@@ -79,7 +79,7 @@ fn values_are_the_snapshot_s() {
     assert_eq!(
         all["lingering"][1],
         json!({
-            "cookie": "0x2b", "side": "server", "state": "CLOSE_WAIT", "holder": "held",
+            "host": "lb1", "cookie": "0x2b", "side": "server", "state": "CLOSE_WAIT", "holder": "held",
             "age_s": 124.0, "age_bound": "between", "age_max_s": 310.0, "end": "exact",
             "local": "127.0.0.1:37956", "peer": "127.0.0.2:29001", "netns": 4_026_531_840_u32,
             "proxy": null, "server": null, "pid": 5108, "fd": 18, "session": null, "session_state": null, "session_facts": null,

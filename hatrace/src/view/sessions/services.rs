@@ -81,21 +81,24 @@ pub(super) fn write(out: &mut dyn Write, snapshot: &Snapshot, page: &Page) -> io
         } else {
             Ink::Plain
         };
-        table.push(vec![
-            Cell::new(kind),
-            Cell::new(words::clean(&name)),
-            Cell::new(words::clean(&service.status).replace(' ', "-")),
-            Cell::known(service.current),
-            Cell::known(trend_cell(row)),
-            Cell::known(service.most),
-            Cell::known(service.limit),
-            Cell::inked(ink, full.map(|full| format!("{full}%")).unwrap_or_default()),
-            Cell::inked(
-                queued,
-                service.queued.map(|count| count.to_string()).unwrap_or_default(),
-            ),
-            Cell::new(states(row)),
-        ]);
+        table.push_on(
+            row.host.as_deref(),
+            vec![
+                Cell::new(kind),
+                Cell::new(words::clean(&name)),
+                Cell::new(words::clean(&service.status).replace(' ', "-")),
+                Cell::known(service.current),
+                Cell::known(trend_cell(row)),
+                Cell::known(service.most),
+                Cell::known(service.limit),
+                Cell::inked(ink, full.map(|full| format!("{full}%")).unwrap_or_default()),
+                Cell::inked(
+                    queued,
+                    service.queued.map(|count| count.to_string()).unwrap_or_default(),
+                ),
+                Cell::new(states(row)),
+            ],
+        );
     }
     if table.is_empty() {
         return writeln!(out, "no frontend, backend or server of that name");

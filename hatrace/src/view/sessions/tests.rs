@@ -37,6 +37,7 @@ fn session(ptr: u64, age: u64, closing: bool) -> SessionRow {
         (TcpState::Established, TcpState::Established)
     };
     SessionRow {
+        host: None,
         pid: Pid(5108),
         stream: Stream {
             connect_expires: Expiry::Unknown,
@@ -61,6 +62,7 @@ fn snapshot() -> Snapshot {
             session(0x55e4_635a_d2b0, 30, false),
         ],
         services: vec![ServiceRow {
+            host: None,
             pid: Pid(5108),
             service: Service {
                 kind: ServiceKind::Server,
