@@ -215,6 +215,11 @@ impl Engine {
             Witness::Sweep => true,
         });
         self.scan += 1;
+        self.forget_ends(at);
+        self.announce(at);
+    }
+
+    fn forget_ends(&mut self, at: Mono) {
         while let Some(&(then, cookie)) = self.ended_order.front() {
             if at.since(then) < REMEMBERED {
                 break;
@@ -222,10 +227,11 @@ impl Engine {
             self.ended.remove(&cookie);
             self.ended_order.pop_front();
         }
-        self.announce(at);
     }
 
     pub(crate) fn remember_end(&mut self, at: Mono, cookie: Cookie) {
+        // Without a kernel half there are no scans that would do it.
+        self.forget_ends(at);
         if self.ended.insert(cookie) {
             self.ended_order.push_back((at, cookie));
         }

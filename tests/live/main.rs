@@ -23,6 +23,7 @@ mod reload;
 mod scope;
 mod sessions;
 mod stage;
+mod taken_home;
 mod verdicts;
 
 /// A tcp frontend on 127.0.0.1:8000 to one server on 127.0.0.1:9000, no timeout but that of connect.

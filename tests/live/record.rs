@@ -255,7 +255,14 @@ fn it_ends_with_its_command_and_is_seen_as_it_was_then() {
         ];
         run(&args).report().lingering().len()
     };
-    assert_eq!((at("2s"), at("1h")), (0, 8));
+    assert_eq!((at("2s"), at("5500ms")), (0, 8));
+    let beyond = run(&["stuck", "--from", file.to_str().unwrap(), "--at", "1h"]);
+    assert_eq!(beyond.code(), Some(2), "{}", beyond.stderr);
+    assert!(
+        beyond.stderr.contains("not in what was recorded"),
+        "{}",
+        beyond.stderr
+    );
 }
 
 #[test]

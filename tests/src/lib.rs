@@ -8,8 +8,10 @@
     reason = "a harness fails loudly: its panics are test failures"
 )]
 
+pub mod bundle;
 pub mod crowd;
 pub mod haproxy;
+pub mod hlog;
 pub mod netns;
 pub mod peers;
 pub mod release;

@@ -115,7 +115,8 @@ impl Bundle {
                 let texts: Vec<String> = words.iter().map(|words| redactor.prose(of(words))).collect();
                 texts.join("\n")
             };
-            own = vec![said(|words| &words.build), said(|words| &words.info)];
+            own = words.iter().map(|words| words.build.clone()).collect();
+            own.push(said(|words| &words.info));
             parts.push(text(
                 "show-sess.txt",
                 "HAProxy's words on the sessions of the oldest stuck ones",
@@ -127,7 +128,7 @@ impl Bundle {
                 said(|words| &words.descriptors),
             ));
         }
-        let versions = drawn(|out| bundle::versions(out, &told.context, &kernel(), &own))?;
+        let versions = drawn(|out| bundle::versions(out, &told.context, &told.kernels, &own))?;
         parts.insert(
             0,
             text(
@@ -144,10 +145,12 @@ impl Bundle {
         let readme = drawn(|out| bundle::readme(out, &listed, taped))?;
         parts.insert(0, text("README.txt", "", readme));
         let mut archive = tar::Builder::new(GzEncoder::new(self.file, Compression::default()));
+        let now = jiff::Timestamp::now().as_second().unsigned_abs();
         for (name, _, text) in &parts {
             let mut header = tar::Header::new_gnu();
             header.set_size(text.len() as u64);
             header.set_mode(0o600);
+            header.set_mtime(now);
             archive.append_data(&mut header, format!("{FOLDER}/{name}"), text.as_bytes())?;
         }
         for (name, one) in names(recorded).zip(recorded) {
@@ -198,15 +201,6 @@ fn drawn(view: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Stri
     let mut out = Vec::new();
     view(&mut out)?;
     Ok(String::from_utf8_lossy(&out).into_owned())
-}
-
-fn kernel() -> String {
-    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
-    let (release, version) = (
-        read("/proc/sys/kernel/osrelease"),
-        read("/proc/sys/kernel/version"),
-    );
-    format!("{} {}", release.trim(), version.trim())
 }
 
 /// Asks each process for its words on what is stuck.

@@ -1,6 +1,6 @@
 //! `--from`: recordings in place of a source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use hatrace_core::Engine;
@@ -23,6 +23,8 @@ pub(super) struct Replayed {
     pub(super) hosts: BTreeMap<IpAddr, String>,
     /// What ended when, where that was asked for.
     pub(super) intervals: Vec<Interval>,
+    /// The kernels it was on.
+    pub(super) kernels: BTreeSet<String>,
     /// What was recorded of it again.
     pub(super) copies: Vec<Recorded>,
 }
@@ -34,6 +36,7 @@ pub(super) struct Played {
     pub(super) hosts: BTreeMap<IpAddr, String>,
     pub(super) intervals: Vec<Interval>,
     pub(super) recording: String,
+    pub(super) kernel: String,
     pub(super) boot: Option<String>,
     /// The moment it was wanted of is not in it.
     pub(super) elsewhen: bool,
@@ -150,6 +153,7 @@ fn play(mut reel: Reel, asked: &Asked<'_>, copy: Option<Plan>) -> Result<(Played
         hosts,
         intervals,
         recording: header.recording,
+        kernel: header.kernel,
         boot: header.boot,
         elsewhen: until.is_some_and(|until| elsewhen(until, context.started_mono, last, beyond)),
         end: context.wall(last),

@@ -49,6 +49,7 @@ fn alone(part: Played) -> Replayed {
         context: part.context,
         hosts: part.hosts,
         intervals: part.intervals,
+        kernels: [part.kernel].into(),
         copies: Vec::new(),
     }
 }
@@ -77,6 +78,7 @@ fn several(played: Vec<Played>) -> Option<Replayed> {
         context: context(&played, &past, start)?,
         hosts: played.iter().flat_map(|part| part.hosts.clone()).collect(),
         intervals: Vec::new(),
+        kernels: played.iter().map(|part| part.kernel.clone()).collect(),
         copies: Vec::new(),
     };
     for host in whole.context.hosts() {

@@ -244,7 +244,7 @@ pub(super) struct CulpritsArgs {
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub(super) struct ExplainArgs {
     /// peer-never-closes, FIN_WAIT2, fin-wait-2, timewait, "timeout client-fin", tcp_fin_timeout, ...; nothing lists them all
-    #[arg(value_name = "WHAT", num_args = 0.., allow_hyphen_values = true)]
+    #[arg(value_name = "WHAT", num_args = 0..)]
     pub what: Vec<String>,
 }
 

@@ -4,6 +4,7 @@
 
 mod args;
 mod asked;
+mod codes;
 mod help;
 mod options;
 mod recording;
@@ -38,7 +39,7 @@ pub fn parse() -> Result<Invocation, ExitCode> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_from(line: impl IntoIterator<Item = OsString>) -> Result<Invocation, ExitCode> {
-    let args = args::Args::try_parse_from(line).map_err(|error| {
+    let args = args::Args::try_parse_from(codes::shielded(line)).map_err(|error| {
         // A broken pipe while printing a help text is nobody's problem.
         let _ = error.print();
         match error.kind() {

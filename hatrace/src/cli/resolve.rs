@@ -10,6 +10,7 @@ use super::args::{
     SourceArgs, TraceArgs, WatchArgs,
 };
 use super::asked::{Asked, api, both, either_source, either_watch, output, refuse, without_duration};
+use super::codes::bare;
 use super::options::{
     ApiOptions, BenchOptions, DemoOptions, DoctorOptions, ExplainOptions, Invocation, RecordOptions,
     SessionsOptions, Target, WatchOptions,
@@ -199,7 +200,7 @@ fn explain(
         select: SelectArgs::default(),
     };
     Ok(Invocation::Explain(ExplainOptions {
-        what: own.what,
+        what: own.what.iter().map(|word| bare(word).to_owned()).collect(),
         seen: nothing.options(target, REPORT_ROWS, api, output.clone())?,
         output,
     }))

@@ -14,7 +14,7 @@ fn read(line: &str) -> Result<Invocation, String> {
 
 fn read_words(words: &[&str]) -> Result<Invocation, String> {
     let words = std::iter::once("hatrace").chain(words.iter().copied());
-    let args = args::Args::try_parse_from(words).map_err(|error| {
+    let args = args::Args::try_parse_from(codes::shielded(words.map(Into::into))).map_err(|error| {
         assert_eq!(error.exit_code(), 2, "{error}");
         error.to_string()
     })?;
@@ -291,4 +291,36 @@ fn recordings_where_they_make_no_sense() {
     ] {
         assert!(read(line).is_err(), "{line}");
     }
+}
+
+#[test]
+fn explain_takes_options_behind_its_words_and_codes_among_them() {
+    let explain = |line: &str| match read(line).unwrap() {
+        Invocation::Explain(options) => options,
+        other => panic!("{other:?}"),
+    };
+    let options = explain("explain timeout client-fin --json --from a b");
+    assert_eq!(options.what, ["timeout", "client-fin"]);
+    assert_eq!(options.output.format, Format::Json);
+    assert_eq!(options.seen.from, [PathBuf::from("a"), PathBuf::from("b")]);
+    assert_eq!(explain("explain --NI --json").what, ["--NI"]);
+    assert_eq!(explain("explain --").what, ["--"]);
+}
+
+#[test]
+fn a_recording_in_a_row_of_files_has_a_size_to_turn_at() {
+    let plan = |line: &str| match read(line).unwrap() {
+        Invocation::Record(options) => options.watch.record[0].clone(),
+        other => panic!("{other:?}"),
+    };
+    let one = plan("record -o r");
+    assert_eq!((one.limit, one.keep), (None, None));
+    let row = plan("record -o r --rotate 5");
+    assert_eq!((row.limit, row.keep), (Some(100 << 20), Some(5)));
+    let row = plan("record -o r --rotate 5 --max-size 1M");
+    assert_eq!((row.limit, row.keep), (Some(1 << 20), Some(5)));
+    assert!(read("record -o r --rotate 0").is_err());
+    assert!(read("report --rotate 5").unwrap_err().contains("--record FILE"));
+    assert!(read("stuck --host lb1").unwrap_err().contains("--from FILE"));
+    assert!(read("stuck --host lb1 --from a").is_ok());
 }

@@ -36,21 +36,21 @@ impl Members {
         self.packed
     }
 
-    /// The next whole member, unpacked; of a file that isn't packed, the next lines. `None`: that was all.
-    pub(super) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    /// The next whole member, unpacked into `member`; of a file that isn't packed, the next lines. `false`: that was all.
+    pub(super) fn next_into(&mut self, member: &mut Vec<u8>) -> io::Result<bool> {
         if !self.packed {
-            return self.next_lines();
+            return self.next_lines(member);
         }
         loop {
+            member.clear();
             let start = self.file.stream_position()?;
             if self.file.fill_buf()?.is_empty() {
-                return Ok(None);
+                return Ok(false);
             }
-            let mut member = Vec::new();
             // Only a member whose checksum is right is believed.
-            let unpacked = GzDecoder::new(&mut self.file).take(MOST).read_to_end(&mut member);
+            let unpacked = GzDecoder::new(&mut self.file).take(MOST).read_to_end(member);
             if unpacked.is_ok() && !member.is_empty() {
-                return Ok(Some(member));
+                return Ok(true);
             }
             self.file.seek(SeekFrom::Start(start + 1))?;
             self.lost += 1 + self.to_magic()?;
@@ -79,9 +79,9 @@ impl Members {
         }
     }
 
-    fn next_lines(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut lines = Vec::new();
-        while lines.len() < SOME && self.file.read_until(b'\n', &mut lines)? > 0 {}
-        Ok((!lines.is_empty()).then_some(lines))
+    fn next_lines(&mut self, lines: &mut Vec<u8>) -> io::Result<bool> {
+        lines.clear();
+        while lines.len() < SOME && self.file.read_until(b'\n', lines)? > 0 {}
+        Ok(!lines.is_empty())
     }
 }

@@ -24,6 +24,7 @@ mod reader;
 mod redact;
 mod reel;
 mod scan;
+mod understood;
 mod writer;
 
 pub use files::Plan;

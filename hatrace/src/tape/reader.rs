@@ -5,10 +5,10 @@ use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
 
 use hatrace_core::input::{Counts, Gap, Input};
 use hatrace_core::time::Mono;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::FORMAT;
@@ -16,6 +16,7 @@ use super::lines::{Header, Line, What};
 use super::members::Members;
 use super::migrate::Migration;
 use super::scan::Scans;
+use super::understood::{self, Batch, Understood, understand};
 use crate::error::Problem;
 use crate::port::{Context, Stamped};
 
@@ -35,18 +36,27 @@ pub enum Item {
 /// A file of a recording that is read.
 pub(super) struct Tape {
     path: PathBuf,
-    members: Members,
-    migration: Option<Migration>,
     header: Header,
-    /// The member at hand, and how far it is read.
-    member: Vec<u8>,
-    read: usize,
+    packed: bool,
+    source: Source,
+    /// What is left of the member at hand.
+    member: std::vec::IntoIter<Understood>,
     pub(super) place: Place,
     scans: Scans,
     /// Inputs of a scan still to be told, last first.
     scan: Vec<Stamped>,
     damage: Damage,
     last: Mono,
+}
+
+/// Where the lines come from.
+enum Source {
+    /// Nothing was asked for yet: its first member, and what comes behind it.
+    Opened(Box<(Members, Vec<u8>, Option<Migration>)>),
+    /// From the thread that goes through it.
+    Running(Receiver<Batch>),
+    /// It has ended, or there is nobody to tell.
+    Ended,
 }
 
 /// Where in its recording a reader is.
@@ -65,6 +75,8 @@ pub(super) struct Place {
 /// What could not be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Damage {
+    /// Bytes of the file.
+    bytes: u64,
     /// Lines of what could be unpacked.
     lines: u64,
     /// Members that are missing, by their numbers.
@@ -79,25 +91,25 @@ impl Tape {
         let mut members = Members::of(file).map_err(|error| unread(&error))?;
         let mut damage = Damage::default();
         loop {
-            let Some(member) = members.next().map_err(|error| unread(&error))? else {
+            let mut member = Vec::new();
+            if !members.next_into(&mut member).map_err(|error| unread(&error))? {
                 return Err(
                     Problem::failed(format!("{} is no recording of hatrace's", path.display()))
                         .remedy("hatrace record -o FILE makes one"),
                 );
-            };
+            }
             let Some((header, migration)) = header_of(&member, path)? else {
                 damage.lines += member.iter().filter(|byte| **byte == b'\n').count() as u64;
                 continue;
             };
             return Ok(Self {
                 path: path.to_owned(),
-                members,
-                migration,
                 last: header.context.started_mono,
                 place: Place::default(),
                 header,
-                member,
-                read: 0,
+                packed: members.packed(),
+                source: Source::Opened(Box::new((members, member, migration))),
+                member: Vec::new().into_iter(),
                 scans: Scans::default(),
                 scan: Vec::new(),
                 damage,
@@ -126,9 +138,13 @@ impl Tape {
     }
 
     fn says_again(&self) -> bool {
-        let lines = self.member.split(|byte| *byte == b'\n');
-        let again = |line: &[u8]| self.understood(line, Migration::line).map(|line: Line| line.what);
-        matches!(lines.skip(1).find_map(again), Some(What::Again(_)))
+        let Source::Opened(opened) = &self.source else {
+            return false;
+        };
+        let (_, first, migration) = &**opened;
+        let mut lines = first.split(|byte| *byte == b'\n').skip(1);
+        let told = lines.next().map(|line| understand(line, migration.as_ref()));
+        matches!(told, Some(Understood::Line(line)) if matches!(line.what, What::Again(_)))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -141,53 +157,49 @@ impl Tape {
             if let Some(stamped) = self.scan.pop() {
                 return Some(Item::Input(stamped));
             }
-            if self.read >= self.member.len() {
-                match self.members.next() {
-                    Ok(Some(member)) => self.enter(member),
-                    Ok(None) => return self.last_word(),
-                    Err(_) => {
-                        self.members.lost += 1;
-                        return self.last_word();
+            match self.member.next() {
+                Some(Understood::Line(line)) => {
+                    self.last = self.last.max(line.at);
+                    if let Some(item) = self.told(*line) {
+                        return Some(item);
                     }
                 }
-                continue;
+                Some(Understood::Header(number)) => self.begin_member(number),
+                Some(Understood::Nothing) => self.damage.lines += 1,
+                None if self.next_member() => {}
+                None => return self.last_word(),
             }
-            let rest = &self.member[self.read..];
-            let length = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-            let (begin, end) = (self.read, self.read + length);
-            self.read = end + 1;
-            let text = &self.member[begin..end];
-            if let Some(line) = self.understood::<Line>(text, Migration::line) {
-                self.last = self.last.max(line.at);
-                if let Some(item) = self.told(line) {
-                    return Some(item);
+        }
+    }
+
+    /// Goes to the next member, if there is one.
+    fn next_member(&mut self) -> bool {
+        let receiver = match std::mem::replace(&mut self.source, Source::Ended) {
+            Source::Opened(opened) => {
+                let (members, first, migration) = *opened;
+                understood::start(members, first, migration)
+            }
+            Source::Running(receiver) => receiver,
+            Source::Ended => return false,
+        };
+        match receiver.recv() {
+            Ok(Batch::Lines { lines, first }) => {
+                self.member = lines.into_iter();
+                self.source = Source::Running(receiver);
+                if self.packed && first {
+                    self.scans = Scans::default();
                 }
-            } else if let Some(header) = self.understood::<Header>(text, Migration::header) {
-                self.begin_member(header.member);
-            } else {
-                self.damage.lines += 1;
+                true
             }
-        }
-    }
-
-    fn understood<T: DeserializeOwned>(
-        &self,
-        line: &[u8],
-        modern: impl Fn(&Migration, Value) -> Value,
-    ) -> Option<T> {
-        match &self.migration {
-            None => serde_json::from_slice(line).ok(),
-            Some(migration) => {
-                let old = serde_json::from_slice(line).ok()?;
-                serde_json::from_value(modern(migration, old)).ok()
+            Ok(Batch::End { lost }) => {
+                self.damage.bytes += lost;
+                false
             }
-        }
-    }
-
-    fn enter(&mut self, member: Vec<u8>) {
-        (self.member, self.read) = (member, 0);
-        if self.members.packed() {
-            self.scans = Scans::default();
+            // The thread failed: whatever it had still to tell is lost.
+            Err(_) => {
+                self.damage.bytes += 1;
+                false
+            }
         }
     }
 
@@ -247,10 +259,9 @@ impl Tape {
     /// What was lost, once.
     fn last_word(&mut self) -> Option<Item> {
         let lost = std::mem::take(&mut self.damage);
-        let bytes = std::mem::take(&mut self.members.lost);
         let parts = [
             (lost.members, "pieces of it missing"),
-            (bytes, "bytes not readable"),
+            (lost.bytes, "bytes not readable"),
             (lost.lines, "lines not understood"),
         ];
         let said: Vec<String> = parts

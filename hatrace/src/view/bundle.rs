@@ -1,5 +1,6 @@
 //! What a bundle for a bug report says in words, beside the recording and the report: what it is, which versions, which timeouts.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use hatrace_core::config::{Configuration, Proxy};
@@ -39,11 +40,13 @@ pub fn readme(out: &mut dyn Write, files: &[(String, String)], recorded: bool) -
 pub fn versions(
     out: &mut dyn Write,
     context: &Context,
-    kernel: &str,
+    kernels: &BTreeSet<String>,
     own_words: &[String],
 ) -> io::Result<()> {
     writeln!(out, "{}", words::who(context))?;
-    writeln!(out, "Linux {kernel}")?;
+    for kernel in kernels {
+        writeln!(out, "Linux {kernel}")?;
+    }
     for text in own_words {
         writeln!(out, "\n{}", text.trim_end())?;
     }
@@ -96,7 +99,7 @@ fn section(out: &mut dyn Write, proxy: &Proxy) -> io::Result<()> {
     for (kind, limit) in &proxy.timeouts {
         let length = limit.value.duration();
         let length = length.map_or_else(|| "0".to_owned(), units::round);
-        writeln!(out, "    timeout {} {length}    # {}", kind.name(), limit.place)?;
+        writeln!(out, "    {} {length}    # {}", kind.name(), limit.place)?;
     }
     for (option, on) in &proxy.options {
         let no = if on.value { "" } else { "no " };

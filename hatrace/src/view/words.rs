@@ -143,6 +143,9 @@ pub fn processes(context: &Context) -> String {
 /// The processes that hold connections: `5108`, or `5108,5111`. The master only where it is alone.
 #[must_use]
 pub fn holders(context: &Context) -> String {
+    if context.hosts().len() > 1 {
+        return format!("of {}", clean(&context.hosts().join(", ")));
+    }
     let workers: Vec<String> = context
         .pids
         .iter()
