@@ -106,6 +106,27 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Whether each counter is one that a kernel can have come to: a quarter of a billion a second for a week. Sums of such fit.
+    #[must_use]
+    pub fn is_plausible(&self) -> bool {
+        const MOST: u64 = 1 << 48;
+        let by_side = [
+            &self.seen,
+            &self.counted,
+            &self.delivered,
+            &self.lost,
+            &self.table_full,
+            &self.open,
+            &self.reset_by_peer,
+            &self.reset_by_haproxy,
+            &self.timewait_begun,
+        ];
+        let single = [self.lost_other, self.transitions, self.missed_runs, self.mptcp];
+        by_side.iter().all(|figures| figures.total() <= MOST)
+            && single.iter().all(|figure| *figure <= MOST)
+            && self.short.iter().all(|cell| cell.count <= MOST)
+    }
+
     /// What was counted since `base`, as if the kernel half had been attached then. Lives that went on at that time were seen then.
     #[must_use]
     pub fn since(&self, base: &Self) -> Self {

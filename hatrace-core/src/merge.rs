@@ -120,18 +120,18 @@ fn append(whole: &mut Snapshot, more: Snapshot) {
 
 fn sum(one: &Totals, other: &Totals) -> Totals {
     Totals {
-        sockets: one.sockets + other.sockets,
-        adopted: one.adopted + other.adopted,
-        transitions: one.transitions + other.transitions,
-        lost: one.lost + other.lost,
-        missed_runs: one.missed_runs + other.missed_runs,
+        sockets: one.sockets.saturating_add(other.sockets),
+        adopted: one.adopted.saturating_add(other.adopted),
+        transitions: one.transitions.saturating_add(other.transitions),
+        lost: one.lost.saturating_add(other.lost),
+        missed_runs: one.missed_runs.saturating_add(other.missed_runs),
         counted: one.counted.plus(&other.counted),
         delivered: one.delivered.plus(&other.delivered),
         seen: one.seen.plus(&other.seen),
         open: one.open.plus(&other.open),
         lost_lives: one.lost_lives.plus(&other.lost_lives),
-        evicted: one.evicted + other.evicted,
-        with_session: one.with_session + other.with_session,
+        evicted: one.evicted.saturating_add(other.evicted),
+        with_session: one.with_session.saturating_add(other.with_session),
     }
 }
 

@@ -66,7 +66,7 @@ impl BySide<u64> {
     /// All sides together.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.0.iter().sum()
+        self.0.iter().copied().fold(0, u64::saturating_add)
     }
 
     /// What was added since `base`: figures that only grow.

@@ -35,7 +35,9 @@ The last line is made to be pasted into an incident channel.
 Examples:
   sudo hatrace report -d 60               watch a minute, then report
   sudo hatrace report                     watch until Ctrl-C
-  sudo hatrace report -d 5m --json -o report.json";
+  sudo hatrace report -d 5m --json -o report.json
+  sudo hatrace report -d 60 --bundle bug.tar.gz    what HAProxy's maintainers ask for, with pseudonyms
+  hatrace report --from lb1.hatrace lb2.hatrace    recordings of two hosts, put together";
 
 /// Below `record --help`.
 pub(super) const RECORD: &str = "\
@@ -44,9 +46,10 @@ It is gzip with a JSON object a line: zcat FILE | jq . reads it. A recorder that
 
 Examples:
   sudo hatrace record -o night.hatrace -d 8h --max-size 1G
+  sudo hatrace record -o night.hatrace --max-size 100M --rotate 5    the last 600 MB, until Ctrl-C
   sudo hatrace record -o report.hatrace --redact -d 5m    to be attached to a bug report
   sudo hatrace record -o reload.hatrace -- systemctl reload haproxy
-  hatrace report --from night.hatrace     needs no root, and no HAProxy
+  hatrace report --from night.hatrace*    needs no root, and no HAProxy
   hatrace stuck --from night.hatrace --at 2026-11-21T03:12:00Z";
 
 /// Below `culprits --help`.
@@ -66,7 +69,8 @@ Examples:
   hatrace explain                         every word there is
   hatrace explain half-closed-pair
   hatrace explain CLOSE_WAIT
-  hatrace explain timeout client-fin";
+  hatrace explain timeout client-fin
+  hatrace explain FIN_WAIT2 --from night.hatrace    and what of it was recorded";
 
 /// Below `sessions --help`.
 pub(super) const SESSIONS: &str = "\

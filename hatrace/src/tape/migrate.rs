@@ -18,15 +18,24 @@ const STEPS: [Step; 1] = [Step {
     from: 1,
     header: |header| {
         // The host's name is a part of what views know.
-        let host = header["host"].clone();
-        header["context"]["host"] = host;
+        let host = header.get("host").cloned();
+        set(header.get_mut("context"), "host", host);
     },
     line: |line, header| {
-        if let Some(context) = line.pointer_mut("/what/context") {
-            context["host"] = header["host"].clone();
-        }
+        set(
+            line.pointer_mut("/what/context"),
+            "host",
+            header.get("host").cloned(),
+        );
     },
 }];
+
+/// Sets a key, where there is an object to have it.
+fn set(object: Option<&mut Value>, key: &str, value: Option<Value>) {
+    if let (Some(Value::Object(object)), Some(value)) = (object, value) {
+        object.insert(key.to_owned(), value);
+    }
+}
 
 /// The way from a version to today's.
 #[derive(Clone, Debug)]
@@ -60,7 +69,7 @@ impl Migration {
         for step in self.steps() {
             (step.header)(&mut header);
         }
-        header["hatrace_tape"] = FORMAT.into();
+        set(Some(&mut header), "hatrace_tape", Some(FORMAT.into()));
         header
     }
 

@@ -205,9 +205,9 @@ impl Tape {
 
     fn begin_member(&mut self, number: u64) {
         let missing = number.saturating_sub(self.place.expected);
-        self.damage.members += missing;
+        self.damage.members = self.damage.members.saturating_add(missing);
         self.place.late |= missing > 0;
-        self.place.expected = number + 1;
+        self.place.expected = number.saturating_add(1);
         self.scans = Scans::default();
     }
 

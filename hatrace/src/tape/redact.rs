@@ -272,6 +272,52 @@ mod tests {
         }
     }
 
+    /// The words that a type's variants without data are written as: serde names all of them when it is given another one. Variants with
+    /// data are keys, and keys stay.
+    fn variants<T: serde::de::DeserializeOwned>() -> Vec<String> {
+        let error = serde_json::from_str::<T>("\"~\"").err().expect("no such variant");
+        let text = error.to_string();
+        let words: Vec<String> = text.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        assert_eq!(words.first().map(String::as_str), Some("~"), "{text}");
+        let alone = |word: &&String| serde_json::from_value::<T>(json!(word)).is_ok();
+        words[1..].iter().filter(alone).cloned().collect()
+    }
+
+    #[test]
+    fn every_word_of_the_format_s_own_stays() {
+        use hatrace_core::{config, input, sock, stream, tcp, time, verdicts};
+        let words = [
+            variants::<stream::Access>(),
+            variants::<stream::EndState>(),
+            variants::<stream::Expiry>(),
+            variants::<stream::FdUse>(),
+            variants::<stream::ServiceKind>(),
+            variants::<stream::Streamless>(),
+            variants::<stream::Unreachable>(),
+            variants::<sock::Claim>(),
+            variants::<sock::Side>(),
+            variants::<sock::Timer>(),
+            variants::<config::Doubt>(),
+            variants::<config::Limit>(),
+            variants::<config::ProxyKind>(),
+            variants::<config::ProxyMode>(),
+            variants::<config::TimeoutKind>(),
+            variants::<verdicts::By>(),
+            variants::<input::ProcessChange>(),
+            variants::<input::Gap>(),
+            variants::<input::Input>(),
+            variants::<time::Since>(),
+            tcp::TcpState::ALL.map(|state| state.name().to_owned()).to_vec(),
+        ];
+        assert!(words.iter().flatten().count() > 60, "{words:?}");
+        let missing: Vec<&String> = words
+            .iter()
+            .flatten()
+            .filter(|word| !WORDS.contains(&word.as_str()))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
     #[test]
     fn haproxy_s_own_words_keep_everything_but_who_is_meant() {
         let mut redactor = Redactor::default();

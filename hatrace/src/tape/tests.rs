@@ -15,6 +15,7 @@ use hatrace_core::time::{Mono, Since};
 use hatrace_core::verdicts::By;
 use proptest::prelude::*;
 
+mod fuzz;
 mod old;
 mod rotate;
 

@@ -2,10 +2,11 @@
 
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 
+use hatrace_core::input::Input;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::lines::{Header, Line};
+use super::lines::{Header, Line, What};
 use super::members::Members;
 use super::migrate::Migration;
 
@@ -42,8 +43,15 @@ pub(super) enum Batch {
 
 /// One line; `migration`: the way from its format to today's.
 pub(super) fn understand(line: &[u8], migration: Option<&Migration>) -> Understood {
-    if let Some(line) = modern(line, migration, Migration::line) {
-        return Understood::Line(Box::new(line));
+    if let Some(line) = modern::<Line>(line, migration, Migration::line) {
+        return match &line.what {
+            What::Input(Input::Counts(counts)) | What::Again(Input::Counts(counts))
+                if !counts.is_plausible() =>
+            {
+                Understood::Nothing
+            }
+            _ => Understood::Line(Box::new(line)),
+        };
     }
     match modern::<Header>(line, migration, Migration::header) {
         Some(header) => Understood::Header(header.member),

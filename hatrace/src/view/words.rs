@@ -228,8 +228,11 @@ pub fn share_of(part: Duration, whole: Duration) -> Option<f64> {
 /// What asking HAProxy has cost: `HAProxy asked 3 times: 12.4ms, 0.04% of the time`. `None`: it was not asked.
 #[must_use]
 pub fn asked(snapshot: &Snapshot) -> Option<String> {
-    let questions: u64 = snapshot.asking.iter().map(|asking| asking.questions).sum();
-    let took: Duration = snapshot.asking.iter().map(|asking| asking.took).sum();
+    let all = || snapshot.asking.iter();
+    let questions = all().map(|asking| asking.questions).fold(0, u64::saturating_add);
+    let took = all()
+        .map(|asking| asking.took)
+        .fold(Duration::ZERO, Duration::saturating_add);
     let times = if questions == 1 { "once" } else { "times" };
     let count = if questions == 1 {
         String::new()

@@ -48,6 +48,7 @@ pub(super) fn claims(results: &Results) -> Vec<Claim> {
     claims.push(lost(results));
     claims.extend(growth(results));
     claims.push(asking(results));
+    claims.extend(recordings(results));
     claims
 }
 
@@ -236,6 +237,63 @@ fn sweep(results: &Results) -> Claim {
         met: longest.and_then(|ms| ms.is_at_most(20.0)),
         control: "—".to_owned(),
     }
+}
+
+/// What a recording costs, and how long one takes to read.
+fn recordings(results: &Results) -> Vec<Claim> {
+    const GIGABYTE: f64 = 1e9;
+    let dash = || "—".to_owned();
+    let mut claims = Vec::new();
+    for made in &results.made {
+        let hourly = made.bytes_per_second * 3600.0;
+        let what = format!(
+            "{:.0} connections a second recorded, {}",
+            made.rate,
+            made.ends.name()
+        );
+        claims.push(Claim {
+            what: format!("{what}: CPU of the agent, of one core"),
+            budget: "≤ 2 %",
+            measured: made
+                .cpu_share
+                .map(|share| format!("{:.2} % ({:.0} s)", share * 100.0, made.seconds)),
+            met: made.cpu_share.map(|share| share <= 0.02),
+            control: dash(),
+        });
+        claims.push(Claim {
+            what: format!("{what}: size, computed for an hour"),
+            budget: "≤ 1 GB",
+            measured: Some(format!("{:.0} MB", hourly / 1e6)),
+            met: Some(hourly <= GIGABYTE),
+            control: dash(),
+        });
+    }
+    let seconds = results.reads(true, |read| read.seconds);
+    let peak = |longest| results.reads(longest, |read| read.peak as f64 / 1024.0);
+    claims.push(Claim {
+        what: "a recording with a million lives, reported".to_owned(),
+        budget: "≤ 3 s",
+        measured: seconds.map(|s| {
+            format!(
+                "{:.2} s ({:.2} to {:.2}, {} runs)",
+                s.median, s.low, s.high, s.count
+            )
+        }),
+        met: seconds.and_then(|s| s.is_at_most(3.0)),
+        control: dash(),
+    });
+    claims.push(Claim {
+        what: "memory for that, beside the same with 100 000 lives".to_owned(),
+        budget: "≤ 1.1 times",
+        measured: peak(true)
+            .zip(peak(false))
+            .map(|(many, some)| format!("{:.1} MiB, beside {:.1}", many.median, some.median)),
+        met: peak(true)
+            .zip(peak(false))
+            .map(|(many, some)| many.median <= some.median * 1.1),
+        control: dash(),
+    });
+    claims
 }
 
 /// What being asked costs HAProxy, by a connection's echo.

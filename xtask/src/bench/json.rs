@@ -76,6 +76,16 @@ impl Results {
                 json!({ "name": name, "runs_per_connection": runs, "ns_per_connection": ns })
             }).collect()),
             "growth": self.points.iter().copied().map(Point::to_json).collect::<Vec<_>>(),
+            "recorded": self.made.iter().map(|made| json!({
+                "ends": made.ends.name(),
+                "seconds": made.seconds,
+                "connections_per_second": made.rate,
+                "cpu_share": made.cpu_share,
+                "bytes_per_second": made.bytes_per_second,
+            })).collect::<Vec<_>>(),
+            "million_lives_read_s": spread(self.reads(true, |read| read.seconds)),
+            "million_lives_read_kib": spread(self.reads(true, |read| read.peak as f64)),
+            "fewer_lives_read_kib": spread(self.reads(false, |read| read.peak as f64)),
             "inside": self.inside.iter().map(|timed| json!({ "what": timed.what, "ns": timed.ns })).collect::<Vec<_>>(),
             "not_measured": self.missing.iter().map(|(what, why)| json!({ "what": what, "why": why }))
                 .collect::<Vec<_>>(),

@@ -16,6 +16,7 @@ mod json;
 mod measure;
 mod netns;
 mod page;
+mod recording;
 mod results;
 mod rig;
 mod spread;
@@ -49,6 +50,9 @@ struct Effort {
     /// Open sockets to grow to, and at which of them all are left to linger.
     sizes: &'static [usize],
     leaks: usize,
+    /// Seconds for which each kind of traffic is recorded, and how often a million lives are read.
+    recorded: u32,
+    replays: usize,
 }
 
 const FULL: Effort = Effort {
@@ -62,6 +66,8 @@ const FULL: Effort = Effort {
     asking: 3,
     sizes: &[1_000, 10_000, 20_000, 50_000, 100_000],
     leaks: 20_000,
+    recorded: 150,
+    replays: 7,
 };
 const QUICK: Effort = Effort {
     connections: 5_000,
@@ -74,6 +80,8 @@ const QUICK: Effort = Effort {
     asking: 1,
     sizes: &[1_000, 10_000],
     leaks: 10_000,
+    recorded: 6,
+    replays: 2,
 };
 
 /// What is measured.
@@ -84,16 +92,18 @@ enum Part {
     Bpf,
     Asking,
     Growth,
+    Recording,
     Inside,
 }
 
 /// The parts, as they are asked for.
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("loop", Part::Loop),
     ("haproxy", Part::Haproxy),
     ("bpf", Part::Bpf),
     ("asking", Part::Asking),
     ("growth", Part::Growth),
+    ("recording", Part::Recording),
     ("inside", Part::Inside),
 ];
 
@@ -187,6 +197,11 @@ fn run(bench: &measure::Bench<'_>, asked: &Asked, results: &mut Results) -> Resu
         && let Err(error) = growth::measure(bench, results)
     {
         results.missing("how cost grows, beyond what the table has", &format!("{error:#}"));
+    }
+    if asked.wants(Part::Recording)
+        && let Err(error) = recording::measure(bench, results)
+    {
+        results.missing("recordings", &format!("{error:#}"));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use super::asking::Echo;
 use super::bpfstats::Used;
 use super::churn::Lap;
 use super::inside::Timed;
+use super::recording::Ends;
 use super::rig::{Load, Traffic};
 use super::spread::Spread;
 use super::tracer::{Ended, Variant};
@@ -28,6 +29,8 @@ pub(super) struct Results {
     pub(super) points: Vec<Point>,
     /// The longest sweep of each run with so many sockets open as the promise is of, in milliseconds.
     sweeps: Vec<f64>,
+    pub(super) made: Vec<Made>,
+    reads: Vec<Read>,
     pub(super) inside: Vec<Timed>,
     /// What was not measured, and why.
     pub(super) missing: Vec<(String, String)>,
@@ -86,6 +89,27 @@ pub(super) struct Point {
     pub(super) ended: Ended,
 }
 
+/// A recording that was made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Made {
+    pub(super) ends: Ends,
+    pub(super) seconds: f64,
+    /// Connections a second.
+    pub(super) rate: f64,
+    /// Of one CPU.
+    pub(super) cpu_share: Option<f64>,
+    pub(super) bytes_per_second: f64,
+}
+
+/// A recording that was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Read {
+    pub(super) lives: u64,
+    pub(super) seconds: f64,
+    /// KiB.
+    pub(super) peak: u64,
+}
+
 impl Results {
     pub(super) fn new(host: Value, quick: bool) -> Self {
         Self {
@@ -99,6 +123,8 @@ impl Results {
             echoes: Vec::new(),
             points: Vec::new(),
             sweeps: Vec::new(),
+            made: Vec::new(),
+            reads: Vec::new(),
             inside: Vec::new(),
             missing: Vec::new(),
         }
@@ -138,6 +164,21 @@ impl Results {
 
     pub(super) fn sweeps(&self) -> Option<Spread> {
         Spread::of(self.sweeps.clone())
+    }
+
+    pub(super) fn made(&mut self, made: Made) {
+        self.made.push(made);
+    }
+
+    pub(super) fn read(&mut self, read: Read) {
+        self.reads.push(read);
+    }
+
+    /// A figure of the readings of the longest recording (`true`), or of the shorter one.
+    pub(super) fn reads(&self, longest: bool, figure: impl Fn(&Read) -> f64) -> Option<Spread> {
+        let most = self.reads.iter().map(|read| read.lives).max()?;
+        let of = self.reads.iter().filter(|read| (read.lives == most) == longest);
+        Spread::of(of.map(figure).collect())
     }
 
     pub(super) fn point(&mut self, point: Point) {

@@ -177,6 +177,18 @@ impl Tracer {
         }
     }
 
+    /// hatrace, recording.
+    pub(super) fn recording(hatrace: &Path, pid: u32, file: &Path) -> Result<Self> {
+        let mut command = Command::new(hatrace);
+        command
+            .args(["record", "--pid", &pid.to_string(), "-o"])
+            .arg(file);
+        Ok(Self {
+            child: Some(attached(command.stdout(Stdio::null()))?),
+            json: None,
+        })
+    }
+
     /// Seconds of CPU used so far, user and system.
     pub(crate) fn cpu_seconds(&self) -> Option<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.as_ref()?.pid())).ok()?;
