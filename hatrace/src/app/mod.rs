@@ -8,6 +8,8 @@ mod doctor;
 mod drive;
 mod explain;
 mod intervals;
+#[cfg(test)]
+mod nonsense;
 mod record;
 mod replay;
 mod report;

@@ -57,7 +57,7 @@ fn invocation(args: Args) -> Result<Invocation, Problem> {
         }
         Some(Command::Report(own)) => report(own, before, target, api, output),
         Some(Command::Culprits(own)) => culprits(own, before, target, api, output),
-        Some(Command::Explain(own)) => explain(own, before, target, api, output),
+        Some(Command::Explain(own)) => explain(&own, &before, target, api, output),
         Some(Command::Stuck(own)) => {
             refuse(before.all, "-a/--all", "stuck")?;
             refuse(before.watch.duration.is_some(), "-d/--duration", "stuck")?;
@@ -186,13 +186,13 @@ fn report(
 }
 
 fn explain(
-    own: ExplainArgs,
-    before: TraceArgs,
+    own: &ExplainArgs,
+    before: &TraceArgs,
     target: Target,
     api: ApiOptions,
     output: OutputOptions,
 ) -> Result<Invocation, Problem> {
-    refuse(before != TraceArgs::default(), "the options before it", "explain")?;
+    refuse(*before != TraceArgs::default(), "the options before it", "explain")?;
     refuse(target.pids.is_some(), "--pid (it needs no HAProxy)", "explain")?;
     let nothing = Asked {
         source: SourceArgs::default(),

@@ -53,12 +53,12 @@ impl Members {
                 return Ok(true);
             }
             self.file.seek(SeekFrom::Start(start + 1))?;
-            self.lost += 1 + self.to_magic()?;
+            self.lost += 1 + self.skip_to_magic()?;
         }
     }
 
     /// Goes to where a member may begin; says how far that was.
-    fn to_magic(&mut self) -> io::Result<u64> {
+    fn skip_to_magic(&mut self) -> io::Result<u64> {
         let mut skipped = 0;
         loop {
             let buffer = self.file.fill_buf()?;

@@ -15,7 +15,6 @@ use hatrace_core::time::{Mono, Since};
 use hatrace_core::verdicts::By;
 use proptest::prelude::*;
 
-mod fuzz;
 mod old;
 mod rotate;
 
@@ -218,7 +217,7 @@ fn a_later_format_is_refused_and_other_files_are_no_recordings() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("later");
     std::fs::write(&path, "{\"hatrace_tape\":99,\"hatrace\":\"9.0\"}\n").unwrap();
-    let refused = Reel::open(&[path.clone()]).err().unwrap();
+    let refused = Reel::open(std::slice::from_ref(&path)).err().unwrap();
     assert!(
         refused.what.contains("format 99, by hatrace 9.0"),
         "{}",
@@ -226,7 +225,7 @@ fn a_later_format_is_refused_and_other_files_are_no_recordings() {
     );
     for text in ["", "{\"schema\":1}\n", "GIF89a", "\u{1f}"] {
         std::fs::write(&path, text).unwrap();
-        let refused = Reel::open(&[path.clone()]).err().unwrap();
+        let refused = Reel::open(std::slice::from_ref(&path)).err().unwrap();
         assert!(refused.what.contains("no recording"), "{}", refused.what);
     }
 }

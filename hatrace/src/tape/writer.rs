@@ -21,7 +21,7 @@ use crate::port::Context;
 
 /// A member is closed when it is so old, or so long.
 const SECOND: Duration = Duration::from_secs(1);
-const LONG: usize = 1 << 20;
+const LONG: usize = 8 << 20;
 
 /// A recording that is being made.
 pub struct Recorder {

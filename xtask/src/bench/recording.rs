@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::measure::Bench;
 use super::results::{Made, Read, Results};
 use super::rig::haproxy;
-use super::tracer::Tracer;
+use super::tracer::{Tracer, Variant};
 use crate::process::Guarded;
 
 const FRONT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 18_089);
@@ -30,6 +30,8 @@ const HELD: Duration = Duration::from_millis(1200);
 /// Lives that are read.
 const SOME: u64 = 100_000;
 const MANY: u64 = 1_000_000;
+/// Loading, adoption, the first survey; and the first connections' end.
+const BEGINNING: Duration = Duration::from_secs(3);
 
 /// What becomes of the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,24 +88,23 @@ pub(super) fn measure(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     Ok(())
 }
 
-/// Records while connections come and go.
+/// Records while connections come and go; before that, the same load is only watched.
 fn made(bench: &Bench<'_>, proxy: &Guarded, listener: &TcpListener, ends: Ends, file: &Path) -> Result<Made> {
     let enough = Arc::new(AtomicBool::new(false));
     let server = {
         let (listener, enough) = (listener.try_clone()?, Arc::clone(&enough));
         std::thread::spawn(move || serve(&listener, &enough))
     };
-    let recorder = Tracer::recording(&bench.hatrace, proxy.pid(), file)?;
     let load = {
         let enough = Arc::clone(&enough);
         std::thread::spawn(move || load(ends, &enough))
     };
-    // Its beginning, and the first connections' end.
-    std::thread::sleep(Duration::from_secs(3));
-    let (start, cpu, bytes) = (Instant::now(), recorder.cpu_seconds(), size(file)?);
-    std::thread::sleep(Duration::from_secs(u64::from(bench.effort.recorded)));
-    let (cpu, bytes) = (recorder.cpu_seconds().zip(cpu), size(file)?.saturating_sub(bytes));
-    let seconds = start.elapsed().as_secs_f64();
+    let length = Duration::from_secs(u64::from(bench.effort.recorded));
+    let watching = Tracer::start(Variant::Traced, &bench.hatrace, &[proxy.pid()], &bench.folder)?;
+    let (_, watched, _) = share(&watching, length / 3, None)?;
+    watching.stop()?;
+    let recorder = Tracer::recording(&bench.hatrace, proxy.pid(), file)?;
+    let (seconds, recorded, bytes) = share(&recorder, length, Some(file))?;
     enough.store(true, Ordering::Relaxed);
     let rate = load.join().map_err(|_| anyhow::anyhow!("the load failed"))??;
     // Whom the server waits for in accept().
@@ -118,9 +119,22 @@ fn made(bench: &Bench<'_>, proxy: &Guarded, listener: &TcpListener, ends: Ends, 
         ends,
         seconds,
         rate,
-        cpu_share: cpu.map(|(after, before)| (after - before) / seconds),
+        watched,
+        recorded,
         bytes_per_second: bytes as f64 / seconds,
     })
+}
+
+/// A time, its beginning apart: how long it was, a tracer's part of one CPU, and by how much a file grew.
+fn share(tracer: &Tracer, length: Duration, file: Option<&Path>) -> Result<(f64, Option<f64>, u64)> {
+    std::thread::sleep(BEGINNING);
+    let size = || file.map_or(Ok(0), size);
+    let (start, cpu, bytes) = (Instant::now(), tracer.cpu_seconds(), size()?);
+    std::thread::sleep(length);
+    let seconds = start.elapsed().as_secs_f64();
+    let used = tracer.cpu_seconds().zip(cpu);
+    let share = used.map(|(after, before)| (after - before) / seconds);
+    Ok((seconds, share, size()?.saturating_sub(bytes)))
 }
 
 fn size(file: &Path) -> Result<u64> {

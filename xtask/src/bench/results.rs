@@ -96,8 +96,9 @@ pub(super) struct Made {
     pub(super) seconds: f64,
     /// Connections a second.
     pub(super) rate: f64,
-    /// Of one CPU.
-    pub(super) cpu_share: Option<f64>,
+    /// Of one CPU: while only watching, and while recording.
+    pub(super) watched: Option<f64>,
+    pub(super) recorded: Option<f64>,
     pub(super) bytes_per_second: f64,
 }
 
