@@ -121,7 +121,7 @@ fn read_whole(path: &Path) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn json_with_nonsense_in_it(changes in proptest::collection::vec((any::<u32>(), any::<u32>(), nonsense()), 1..40)) {

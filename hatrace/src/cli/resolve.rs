@@ -192,7 +192,11 @@ fn explain(
     api: ApiOptions,
     output: OutputOptions,
 ) -> Result<Invocation, Problem> {
-    refuse(*before != TraceArgs::default(), "the options before it", "explain")?;
+    refuse(
+        *before != TraceArgs::default(),
+        "the options before it",
+        "explain",
+    )?;
     refuse(target.pids.is_some(), "--pid (it needs no HAProxy)", "explain")?;
     let nothing = Asked {
         source: SourceArgs::default(),
