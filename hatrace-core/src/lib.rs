@@ -38,6 +38,7 @@ mod telling;
 pub mod time;
 mod timewaits;
 mod timing;
+mod told;
 mod tolls;
 mod transitions;
 pub mod units;

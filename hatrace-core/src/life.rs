@@ -70,10 +70,13 @@ pub struct Life {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orphaned_at: Option<Mono>,
     /// Retransmissions seen while it was closing.
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
     pub retransmits: u32,
     /// A RST was sent.
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
     pub reset_sent: bool,
     /// It was there before hatrace.
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
     pub adopted: bool,
 }
 
@@ -118,18 +121,24 @@ pub struct EndedLife {
     /// The state it left for CLOSE.
     pub from: TcpState,
     /// `sk_err`: 0, or the errno that ended it (104 RST received, 110 timed out, 103 aborted, 32 RST in CLOSE_WAIT).
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
     pub sk_err: u16,
     /// `SOCK_DEAD`: HAProxy no longer had it open.
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
     pub dead: bool,
     /// `SOCK_DONE`: the peer's FIN had been received.
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
     pub done: bool,
     /// HAProxy never accepted it.
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
     pub unaccepted: bool,
     /// Between whom.
     pub endpoints: Endpoints,
     /// Bytes received and not read at the end.
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
     pub unread: u32,
     /// Bytes written and not acknowledged at the end.
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
     pub unacked: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Spans of time on tape: whole nanoseconds.
+//! What is short on tape: spans of time as whole nanoseconds, and nothing where there is nothing to say.
 
 use std::time::Duration;
 
@@ -10,6 +10,21 @@ pub fn serialize<S: Serializer>(span: &Duration, out: S) -> Result<S::Ok, S::Err
 
 pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     u64::deserialize(from).map(Duration::from_nanos)
+}
+
+/// A zero, a `false`, a timer that doesn't run: most rows have nothing else there, and needn't say so.
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What is so unless said otherwise.
+pub const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+pub const fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// The same, where it may not be known.

@@ -215,6 +215,7 @@ pub struct SockRow {
     /// The socket's cookie.
     pub cookie: Cookie,
     /// A timewait mini-socket, not a full socket; `state` is then its substate.
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
     pub timewait: bool,
     /// The state, or a timewait's substate (FIN_WAIT2 or TIME_WAIT).
     pub state: TcpState,
@@ -233,14 +234,19 @@ pub struct SockRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orphaned: Option<bool>,
     /// Its queues were read: else `unread` and `unacked` say nothing.
+    #[serde(default = "crate::ns::yes", skip_serializing_if = "crate::ns::is_yes")]
     pub queues: bool,
     /// Bytes received and not read (`rcv_nxt - copied_seq`); an unread FIN counts as one.
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
     pub unread: u32,
     /// Bytes written and not acknowledged (`write_seq - snd_una`).
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
     pub unacked: u32,
     /// Retransmissions of the current segment without an answer (`icsk_retransmits`).
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
     pub retransmits: u8,
     /// The kernel timer that runs on it.
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
     pub timer: Timer,
     /// How long ago it last moved, for a full socket.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -251,10 +257,11 @@ pub struct SockRow {
 }
 
 /// The kernel timer that runs on a socket, with what is left of it (`idiag_timer`, `idiag_expires`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Timer {
     /// None.
+    #[default]
     None,
     /// Retransmission.
     Retransmit(#[serde(with = "crate::ns")] Duration),

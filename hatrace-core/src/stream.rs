@@ -1,18 +1,19 @@
 //! What HAProxy says of itself: its streams (`show sess`), its descriptors (`show fd`), its proxies and servers. Believed only as far as
 //! the kernel agrees.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Fd, FdTable, Pid, SessionPtr};
-use crate::sock::{Endpoints, HeldSock, fold};
+use crate::ids::{Fd, FdTable, SessionPtr};
+use crate::sock::{Endpoints, fold};
 
 /// A name out of HAProxy's configuration. There are few, and many refer to each.
 pub type Name = Arc<str>;
+
+pub use crate::told::Told;
 
 /// One stream: what HAProxy's documentation calls a session, and `show sess` lists.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -229,29 +230,6 @@ impl Streamless {
             Self::Unspecified => "no-stream",
         }
     }
-}
-
-/// What one round of questions to one process brought, with what the kernel said just before and just after it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Told {
-    /// Whom.
-    pub pid: Pid,
-    /// The sockets it held before the first question.
-    pub before: Vec<HeldSock>,
-    /// The sockets it held after the last answer. A socket at the same descriptor both times was there all the while.
-    pub after: Vec<HeldSock>,
-    /// Its streams; `None`: not asked, or the answer didn't come to its end.
-    pub streams: Option<Vec<Stream>>,
-    /// What it says at length of single streams: those of the sockets that have lingered longest.
-    pub details: Vec<Detail>,
-    /// Descriptors it was asked about one by one.
-    pub asked: BTreeSet<Fd>,
-    /// What it says of them.
-    pub fds: Vec<FdLine>,
-    /// Its servers' addresses, where asked.
-    pub servers: Option<Vec<ServerAddress>>,
-    /// Its proxies' and servers' figures, where asked.
-    pub figures: Option<Vec<Service>>,
 }
 
 /// A stream in the long form: what tells it from another one at the same address, and the server's side of it.
