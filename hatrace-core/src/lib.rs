@@ -7,6 +7,7 @@
 
 mod account;
 mod adopt;
+pub mod advice;
 pub mod clock;
 pub mod config;
 pub mod dwell;

@@ -7,6 +7,7 @@
 )]
 
 mod adoption;
+mod advise;
 mod api;
 mod churn;
 mod endings;

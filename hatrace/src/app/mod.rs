@@ -1,5 +1,6 @@
 //! The only loop: pulls from a source, pushes into the engine, hands snapshots to views.
 
+mod advise;
 mod asker;
 mod bundle;
 mod culprits;
@@ -57,6 +58,7 @@ async fn dispatch(invocation: Invocation, words: Words) -> Result<(), Problem> {
         Invocation::Report(options) => report::run(&options, words).await,
         Invocation::Record(options) => record::run(&options, words).await,
         Invocation::Culprits(options) => culprits::run(&options, words).await,
+        Invocation::Advise(options) => advise::run(&options, words).await,
         Invocation::Explain(options) => explain::run(&options),
         Invocation::Stuck(options) => stuck::run(&options, words).await,
         Invocation::Sessions(options) => sessions::run(&options, words).await,
@@ -72,6 +74,7 @@ const fn output_of(invocation: &Invocation) -> &OutputOptions {
         | Invocation::Report(options)
         | Invocation::Culprits(options)
         | Invocation::Stuck(options) => &options.output,
+        Invocation::Advise(options) => &options.watch.output,
         Invocation::Explain(options) => &options.output,
         Invocation::Sessions(options) => &options.watch.output,
         Invocation::Record(options) => &options.watch.output,

@@ -53,6 +53,9 @@ pub(super) enum Command {
     /// List HAProxy's sessions with the kernel's truth beside them: ages, stuck ones, what HAProxy believes
     #[command(after_help = help::SESSIONS)]
     Sessions(SessionsArgs),
+    /// Hold HAProxy's configuration against what operators learn the hard way, and against what is stuck now: line by line
+    #[command(after_help = help::ADVISE)]
+    Advise(AdviseArgs),
     /// Say what a verdict, a state or a timeout means, and who must act; offline
     #[command(after_help = help::EXPLAIN)]
     Explain(ExplainArgs),
@@ -239,6 +242,19 @@ pub(super) struct CulpritsArgs {
     pub rows: Option<usize>,
     #[command(flatten)]
     pub select: SelectArgs,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(super) struct AdviseArgs {
+    /// The configuration: a file or a folder, repeatable, as HAProxy takes it; alone it needs neither HAProxy nor root
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Vec<PathBuf>,
+    /// What counts as stuck [default: 1s]
+    #[arg(short, long, value_name = "DUR", value_parser = value::duration)]
+    pub min: Option<Duration>,
+    /// How many findings to list, or `all` [default: all]
+    #[arg(short = 'n', long, value_name = "LIMIT", value_parser = value::rows)]
+    pub rows: Option<usize>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]

@@ -10,6 +10,7 @@ Examples:
   sudo hatrace stuck --state CLOSE_WAIT --older 5m --json
   sudo hatrace sessions --older 5m        HAProxy's sessions beside the kernel's truth
   sudo hatrace record -o night.hatrace    put everything away; look later, elsewhere: report --from night.hatrace
+  hatrace advise -f haproxy.cfg           what to change in the configuration, line by line
   hatrace explain CLOSE_WAIT              what a state, a verdict or a timeout means
   sudo hatrace doctor                     what this host allows
   sudo hatrace demo                       see it work on a HAProxy of its own
@@ -62,6 +63,16 @@ Examples:
   sudo hatrace culprits -d 60 --by prefix -r
   sudo hatrace culprits -d 60 --json | jq '.culprits[] | {peer, verdict, confidence, fix}'
   hatrace explain peer-never-closes       what a verdict means";
+
+/// Below `advise --help`.
+pub(super) const ADVISE: &str = "\
+What explains sockets that are stuck now comes first, then what is wrong, then what is unusual.
+
+Examples:
+  hatrace advise -f /etc/haproxy/haproxy.cfg    a file by itself: no HAProxy, no root
+  sudo hatrace advise                           the running one's, held against what is stuck now
+  hatrace advise --from night.hatrace           the recorded one's, held against what was stuck then
+  hatrace advise -f new.cfg --json | jq '.findings[] | {file, line, write}'";
 
 /// Below `explain --help`.
 pub(super) const EXPLAIN: &str = "\

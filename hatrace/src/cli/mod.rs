@@ -18,8 +18,8 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 pub use options::{
-    ApiOptions, BenchOptions, DemoOptions, DoctorOptions, ExplainOptions, Invocation, ModeChoice, Moment,
-    RecordOptions, SessionsOptions, Target, WatchOptions,
+    AdviseOptions, ApiOptions, BenchOptions, DemoOptions, DoctorOptions, ExplainOptions, Invocation,
+    ModeChoice, Moment, RecordOptions, SessionsOptions, Target, WatchOptions,
 };
 
 use crate::error::Exit;

@@ -26,6 +26,8 @@ pub enum Invocation {
     Record(RecordOptions),
     /// Watch, then rank whom sockets wait for.
     Culprits(WatchOptions),
+    /// Hold the configuration against what is usual, and against what is stuck.
+    Advise(AdviseOptions),
     /// Say what a word means.
     Explain(ExplainOptions),
     /// List what is stuck now.
@@ -51,6 +53,7 @@ impl Invocation {
             Self::Sessions(SessionsOptions { watch, .. }) | Self::Record(RecordOptions { watch, .. }) => {
                 watch.without = abilities;
             }
+            Self::Advise(AdviseOptions { watch, .. }) => watch.without = abilities,
             Self::Doctor(doctor) => doctor.without = abilities,
             Self::Explain(_) | Self::Demo(_) | Self::BenchEmpty(_) => {}
         }
@@ -158,6 +161,15 @@ pub struct RecordOptions {
     pub watch: WatchOptions,
     /// What to run beside it; it ends with it.
     pub command: Vec<String>,
+}
+
+/// What `advise` is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdviseOptions {
+    /// Files, or folders of them, in the order in which HAProxy would be given them; none: those of the running one.
+    pub files: Vec<PathBuf>,
+    /// Whose sockets it is held against, and where to write.
+    pub watch: WatchOptions,
 }
 
 /// What `explain` is asked.

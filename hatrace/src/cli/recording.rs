@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::args::CommonArgs;
-use super::options::{ExplainOptions, Invocation, RecordOptions, SessionsOptions, WatchOptions};
+use super::options::{
+    AdviseOptions, ExplainOptions, Invocation, RecordOptions, SessionsOptions, WatchOptions,
+};
 use crate::error::Problem;
 use crate::tape::Plan;
 
@@ -44,6 +46,10 @@ impl Recording {
             | Invocation::Sessions(SessionsOptions { watch, .. }) => {
                 self.instead(watch)?;
                 self.beside(watch)?;
+            }
+            Invocation::Advise(AdviseOptions { watch, .. }) => {
+                self.nothing_to_record()?;
+                self.instead(watch)?;
             }
             Invocation::Explain(ExplainOptions { seen, .. }) => {
                 self.nothing_to_record()?;

@@ -6,14 +6,14 @@ use std::time::Duration;
 use hatrace_core::verdicts::By;
 
 use super::args::{
-    Args, ByArg, Command, CulpritsArgs, ExplainArgs, ModeArg, ReportArgs, SelectArgs, SessionsArgs,
-    SourceArgs, TraceArgs, WatchArgs,
+    AdviseArgs, Args, ByArg, Command, CulpritsArgs, ExplainArgs, ModeArg, ReportArgs, SelectArgs,
+    SessionsArgs, SourceArgs, TraceArgs, WatchArgs,
 };
 use super::asked::{Asked, api, both, either_source, either_watch, output, refuse, without_duration};
 use super::codes::bare;
 use super::options::{
-    ApiOptions, BenchOptions, DemoOptions, DoctorOptions, ExplainOptions, Invocation, RecordOptions,
-    SessionsOptions, Target, WatchOptions,
+    AdviseOptions, ApiOptions, BenchOptions, DemoOptions, DoctorOptions, ExplainOptions, Invocation,
+    RecordOptions, SessionsOptions, Target, WatchOptions,
 };
 use super::recording::Recording;
 use crate::error::Problem;
@@ -57,6 +57,7 @@ fn invocation(args: Args) -> Result<Invocation, Problem> {
         }
         Some(Command::Report(own)) => report(own, before, target, api, output),
         Some(Command::Culprits(own)) => culprits(own, before, target, api, output),
+        Some(Command::Advise(own)) => advise(own, &before, target, api, output),
         Some(Command::Explain(own)) => explain(&own, &before, target, api, output),
         Some(Command::Stuck(own)) => {
             refuse(before.all, "-a/--all", "stuck")?;
@@ -182,6 +183,42 @@ fn report(
         hlog: own.hlog,
         bundle: own.bundle,
         ..options
+    }))
+}
+
+fn advise(
+    own: AdviseArgs,
+    before: &TraceArgs,
+    target: Target,
+    api: ApiOptions,
+    output: OutputOptions,
+) -> Result<Invocation, Problem> {
+    refuse(before.all, "-a/--all", "advise")?;
+    refuse(
+        before.watch != WatchArgs::default(),
+        "-d and --interval",
+        "advise",
+    )?;
+    refuse(
+        before.select != SelectArgs::default(),
+        "filters (a configuration is of all connections)",
+        "advise",
+    )?;
+    let asked = Asked {
+        source: either_source(
+            SourceArgs {
+                min: own.min,
+                mode: None,
+            },
+            before.source,
+        ),
+        watch: WatchArgs::default(),
+        select: SelectArgs::default(),
+    };
+    let watch = asked.options(target, own.rows.unwrap_or(usize::MAX), api, output)?;
+    Ok(Invocation::Advise(AdviseOptions {
+        files: own.file,
+        watch,
     }))
 }
 

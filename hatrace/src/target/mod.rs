@@ -1,6 +1,7 @@
 //! Which processes are HAProxy, and which of them are meant.
 
 mod ask;
+mod host;
 mod neighbours;
 mod proc;
 mod survey;
@@ -14,6 +15,7 @@ use hatrace_core::input::ProcessChange;
 
 use crate::error::Problem;
 pub use ask::parse_pids;
+pub use host::host;
 pub use proc::{Proc, all_socket_inodes, socket_inodes};
 pub use tables::{tables, threads};
 pub use version::{haproxy_build, haproxy_version};

@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+pub mod advise;
 pub mod bundle;
 pub mod clock;
 pub mod columns;

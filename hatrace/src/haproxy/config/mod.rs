@@ -8,12 +8,14 @@ mod files;
 mod lines;
 mod sections;
 mod sockets;
+mod text;
 mod values;
 mod words;
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use hatrace_core::advice::Text;
 use hatrace_core::config::{Configuration, Doubt};
 use hatrace_core::stream::Name;
 
@@ -74,6 +76,13 @@ impl Whose {
         found
     }
 
+    /// Its lines, section by section.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let files = files::read(&self.arguments, &self.roots, &self.directories);
+        text::text(&self.lines(&files).0)
+    }
+
     /// Where its command line is, by its configuration.
     #[must_use]
     pub fn sockets(&self) -> Sockets {
@@ -108,3 +117,6 @@ fn names(files: &[File]) -> Vec<Name> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod advice_tests;

@@ -1,0 +1,192 @@
+//! `advise`: the configuration held against what is usual, and against what is stuck now, or was when it was recorded.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hatrace_core::advice::{Host, Subject, Text, advise};
+use hatrace_core::config::Configuration;
+use hatrace_core::snapshot::Snapshot;
+
+use super::asker::Settle;
+use super::drive::{look_at, survey};
+use super::replay::replay;
+use super::source::Watch;
+use super::unless_gone;
+use crate::cli::AdviseOptions;
+use crate::error::Problem;
+use crate::haproxy::{Arguments, Whose, configured_by};
+use crate::port::{Context, Depth};
+use crate::target::{Proc, haproxy_version};
+use crate::view::advise::{Looked, write, write_json};
+use crate::view::out::Words;
+use crate::view::{Format, Output, Page};
+
+/// What is configured, as far as it can be read.
+struct Configured {
+    configuration: Configuration,
+    text: Text,
+    /// The files' paths, as HAProxy is given them.
+    paths: Vec<String>,
+    version: Option<(u32, u32)>,
+    host: Host,
+}
+
+pub(super) async fn run(options: &AdviseOptions, words: Words) -> Result<(), Problem> {
+    let mut output = Output::open(&options.watch.output)?;
+    let of_files = (!options.files.is_empty())
+        .then(|| of_files(&options.files))
+        .transpose()?;
+    let seen = seen(options, words, of_files.is_some()).await?;
+    let configured = match (of_files, &seen) {
+        (Some(configured), _) => configured,
+        (None, Some(seen)) => seen.configured()?,
+        (None, None) => {
+            return Err(
+                Problem::usage("there is no configuration to look at").remedy("hatrace advise -f FILE")
+            );
+        }
+    };
+    let subject = Subject {
+        configuration: &configured.configuration,
+        text: &configured.text,
+        version: configured.version,
+        host: configured.host,
+    };
+    let all = advise(&subject, seen.as_ref().map(|seen| &seen.snapshot));
+    let looked = Looked {
+        paths: configured.paths.clone(),
+        files: configured
+            .configuration
+            .files
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        doubts: configured
+            .configuration
+            .doubts
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        stuck: seen.as_ref().map(|seen| seen.snapshot.lingering.len() as u64),
+        open: seen.as_ref().map(|seen| seen.snapshot.totals.sockets),
+        context: seen.map(|seen| seen.context),
+    };
+    let page = Page::on(&output, options.watch.rows, options.watch.selection.clone());
+    unless_gone(match options.watch.output.format {
+        Format::Json => output.draw(|out| write_json(out, &all, &looked, &page)),
+        Format::Text => output.draw(|out| write(out, &all, &looked, &page)),
+    })
+    .map(|_| ())
+}
+
+/// What there is to hold it against.
+struct Seen {
+    snapshot: Snapshot,
+    context: Context,
+    recorded: bool,
+}
+
+impl Seen {
+    /// By the worker that was looked at, or by the recording.
+    fn configured(&self) -> Result<Configured, Problem> {
+        let recorded = self
+            .snapshot
+            .configured
+            .first()
+            .map(|(_, configuration)| (**configuration).clone());
+        if self.recorded {
+            let none = || {
+                Problem::cannot("the recording has no configuration")
+                    .remedy("hatrace advise -f FILE --from RECORDING")
+            };
+            return Ok(Configured {
+                configuration: recorded.ok_or_else(none)?,
+                text: Text::default(),
+                paths: vec!["FILE".to_owned()],
+                version: version(self.context.haproxy_version.as_deref()),
+                host: Host::default(),
+            });
+        }
+        let worker = self
+            .context
+            .pids
+            .iter()
+            .filter_map(|pid| Proc::find(*pid))
+            .find(Proc::is_haproxy);
+        let worker = worker.ok_or_else(|| Problem::cannot("HAProxy has ended"))?;
+        let whose = configured_by(&worker, haproxy_version(&worker));
+        Ok(Configured {
+            configuration: whose.configuration(),
+            text: whose.text(),
+            paths: paths(&whose),
+            version: version(whose.version.as_deref()),
+            host: crate::target::host(&worker),
+        })
+    }
+}
+
+async fn seen(options: &AdviseOptions, words: Words, alone: bool) -> Result<Option<Seen>, Problem> {
+    let watch = &options.watch;
+    if !watch.from.is_empty() {
+        let replayed = replay(watch, false)?;
+        return Ok(Some(Seen {
+            snapshot: replayed.snapshot,
+            context: replayed.context,
+            recorded: true,
+        }));
+    }
+    // A file by itself is looked at by itself: without a HAProxy, and without rights.
+    if alone && watch.target.pids.is_none() {
+        return Ok(None);
+    }
+    let mut live = Watch::polled(watch, words, false)?;
+    look_at(&mut live, Depth::Full)?;
+    tokio::time::sleep(watch.min.min(Duration::from_secs(1)) + Duration::from_millis(20)).await;
+    look_at(&mut live, Depth::Full)?;
+    live.settle(Settle::Lingering).await;
+    survey(&mut live, true);
+    Ok(Some(Seen {
+        snapshot: live.snapshot(),
+        context: live.context,
+        recorded: false,
+    }))
+}
+
+fn of_files(files: &[PathBuf]) -> Result<Configured, Problem> {
+    for file in files {
+        std::fs::metadata(file)
+            .map_err(|error| Problem::failed(format!("reading {}: {error}", file.display())))?;
+    }
+    let here =
+        std::env::current_dir().map_err(|error| Problem::failed(format!("finding this folder: {error}")))?;
+    let whose = Whose {
+        arguments: Arguments {
+            files: files.to_vec(),
+            ..Arguments::default()
+        },
+        roots: vec![PathBuf::from("/")],
+        directories: vec![here],
+        environment: std::env::vars().collect(),
+        version: None,
+        started: None,
+    };
+    Ok(Configured {
+        configuration: whose.configuration(),
+        text: whose.text(),
+        paths: paths(&whose),
+        version: None,
+        host: Host::default(),
+    })
+}
+
+/// As they stand on a command line.
+fn paths(whose: &Whose) -> Vec<String> {
+    let files = whose.arguments.files.iter();
+    files.map(|file| file.display().to_string()).collect()
+}
+
+/// `2.6.12-1+deb12u4`: 2.6.
+fn version(text: Option<&str>) -> Option<(u32, u32)> {
+    let mut parts = text?.split(['.', '-']).map(|part| part.parse().ok());
+    Some((parts.next()??, parts.next()??))
+}
