@@ -7,7 +7,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 
+use hatrace_core::ids::Pid;
 use hatrace_core::input::{Counts, Gap, Input};
+use hatrace_core::naming::Asking;
 use hatrace_core::time::Mono;
 use serde_json::Value;
 
@@ -66,10 +68,30 @@ pub(super) struct Place {
     pub(super) expected: u64,
     /// What went before isn't there: what is said again is news.
     pub(super) late: bool,
-    /// The counters as they were where the reading begins, if that isn't the recording's beginning.
-    pub(super) base: Option<Box<Counts>>,
-    /// The reading begins late, and the counters are looked for.
-    pub(super) wants_base: bool,
+    /// The reading begins late: totals are reckoned from there, once they are known.
+    pub(super) partial: bool,
+    /// The counters as they were where the reading begins.
+    pub(super) counts: Option<Box<Counts>>,
+    /// What had been asked by then, by process.
+    pub(super) asked: BTreeMap<Pid, Asking>,
+}
+
+impl Place {
+    /// Totals as if they had begun where the reading begins.
+    fn since(&self, input: Input) -> Input {
+        match (input, &self.counts) {
+            (Input::Counts(counts), Some(base)) => Input::Counts(Box::new(counts.since(base))),
+            (Input::Asking(asking), _) => Input::Asking(match self.asked.get(&asking.pid) {
+                Some(base) => Asking {
+                    questions: asking.questions.saturating_sub(base.questions),
+                    took: asking.took.saturating_sub(base.took),
+                    ..asking
+                },
+                None => asking,
+            }),
+            (input, _) => input,
+        }
+    }
 }
 
 /// What could not be read.
@@ -130,8 +152,8 @@ impl Tape {
             self.place = Place {
                 expected: self.header.member,
                 late,
-                wants_base: true,
-                base: None,
+                partial: true,
+                ..Place::default()
             };
         }
         late
@@ -217,14 +239,7 @@ impl Tape {
         }
         self.place.late = false;
         Some(match line.what {
-            What::Input(Input::Counts(counts)) => {
-                let counts = match &self.place.base {
-                    Some(base) => Box::new(counts.since(base)),
-                    None => counts,
-                };
-                Item::Input((line.at, Input::Counts(counts)))
-            }
-            What::Input(input) => Item::Input((line.at, input)),
+            What::Input(input) => Item::Input((line.at, self.place.since(input))),
             What::Context(context) => Item::Context(context),
             What::Names(names) => Item::Names(names),
             What::Cut => Item::Cut(line.at),
@@ -244,13 +259,17 @@ impl Tape {
 
     /// News only to those who haven't what went before.
     fn told_again(&mut self, at: Mono, input: Input) -> Option<Item> {
+        let begins = self.place.partial && self.place.late;
         match input {
             Input::Counts(counts) => {
-                if self.place.wants_base {
-                    self.place.base = Some(counts);
-                    self.place.wants_base = false;
+                if begins {
+                    self.place.counts = Some(counts);
                 }
                 None
+            }
+            Input::Asking(asking) if begins => {
+                self.place.asked.insert(asking.pid, asking.clone());
+                Some(Item::Input((at, self.place.since(Input::Asking(asking)))))
             }
             input => self.place.late.then_some(Item::Input((at, input))),
         }

@@ -61,8 +61,7 @@ fn the_oldest_are_dropped_and_the_rest_begins_late_with_what_still_holds() {
     let (inputs, lost, late) = read(&files);
     assert!(late && !lost);
     // Of the counters only what was added since; everything else as it was told, and its asking first.
-    let asking = format!("{:?}", story()[0]);
-    assert_eq!(inputs[0], asking);
+    assert!(inputs[0].contains("questions: 0, took: 0ns"), "{}", inputs[0]);
     let counted: Vec<&String> = inputs.iter().filter(|input| input.contains("Counts(")).collect();
     assert!(counted[0].contains("transitions: 1,"), "{}", counted[0]);
     let told: Vec<&String> = inputs[1..]
