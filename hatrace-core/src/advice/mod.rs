@@ -5,6 +5,7 @@
 
 mod access;
 mod limits;
+mod missing;
 mod modes;
 mod sticky;
 mod text;
@@ -95,8 +96,14 @@ pub struct Subject<'a> {
 /// Everything there is to say; what explains sockets that are stuck now first, then by how much it matters, then by place.
 #[must_use]
 pub fn advise(subject: &Subject<'_>, seen: Option<&Snapshot>) -> Vec<Advice> {
-    const RULES: [fn(&Subject<'_>) -> Vec<Advice>; 5] =
-        [timeouts::all, modes::all, limits::all, sticky::all, access::all];
+    const RULES: [fn(&Subject<'_>) -> Vec<Advice>; 6] = [
+        timeouts::all,
+        missing::all,
+        modes::all,
+        limits::all,
+        sticky::all,
+        access::all,
+    ];
     let mut all: Vec<Advice> = RULES.iter().flat_map(|rule| rule(subject)).collect();
     if let Some(snapshot) = seen {
         hold_against(&mut all, snapshot);

@@ -3,8 +3,11 @@
 use super::*;
 use hatrace_core::Engine;
 
+/// Whom, of what, how many.
+type Culprit = (String, &'static str, u64);
+
 /// What recordings among the samples come to: how much lingers at the end, culprits, notices about recordings.
-fn read(files: &[&str]) -> (Header, usize, Vec<(String, &'static str, u64)>, Vec<&'static str>) {
+fn read(files: &[&str]) -> (Header, usize, Vec<Culprit>, Vec<&'static str>) {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/samples/recordings");
     let paths: Vec<PathBuf> = files.iter().map(|file| samples.join(file)).collect();
     let mut reel = Reel::open(&paths).unwrap().pop().unwrap();
@@ -31,7 +34,7 @@ fn read(files: &[&str]) -> (Header, usize, Vec<(String, &'static str, u64)>, Vec
     )
 }
 
-fn never(peer: &str, open: u64) -> (String, &'static str, u64) {
+fn never(peer: &str, open: u64) -> Culprit {
     (peer.to_owned(), "peer-never-closes", open)
 }
 
