@@ -192,8 +192,7 @@ pub fn again(host: &str, count: u64) -> Notice {
         code: "recorded-again",
         count,
         text: format!(
-            "{host}: the same processes were recorded {} times: what lingers, and who is to blame, is by the last of these; dwell times are of all, and sockets that several of them saw are counted in each.",
-            count + 1
+            "{host}: {count} of its recordings were followed by another one: what lingers, and who is to blame, is by the last; dwell times are of all, and sockets that several of them saw are counted in each."
         ),
     }
 }

@@ -100,20 +100,17 @@ fn several(played: Vec<Played>) -> Option<Replayed> {
     Some(whole)
 }
 
-/// Whether the first is of the same processes as the second, and ends later.
+/// Whether the first tells what became of what the second saw last: it is of the same processes and ends later, or of the same host and
+/// begins when the second has ended.
 fn follows(later: &Played, earlier: &Played) -> bool {
-    let key = |part: &Played| {
-        (
-            part.snapshot.at,
-            part.context.started_mono,
-            part.recording.clone(),
-        )
-    };
+    let end = |part: &Played| part.context.wall(part.snapshot.at);
+    let key = |part: &Played| (end(part), part.context.started_at, part.recording.clone());
+    let boot = later.boot.is_some() && later.boot == earlier.boot;
+    let host = boot || later.context.host == earlier.context.host;
     let pids: BTreeSet<_> = later.context.pids.iter().collect();
-    later.boot.is_some()
-        && later.boot == earlier.boot
-        && earlier.context.pids.iter().any(|pid| pids.contains(pid))
-        && key(later) > key(earlier)
+    let same = boot && earlier.context.pids.iter().any(|pid| pids.contains(pid));
+    let afterwards = host && later.context.started_at >= end(earlier);
+    (same || afterwards) && key(later) > key(earlier)
 }
 
 /// What is true of all of them.
