@@ -9,6 +9,7 @@ mod account;
 mod adopt;
 pub mod advice;
 pub mod clock;
+pub mod compare;
 pub mod config;
 pub mod dwell;
 mod engine;

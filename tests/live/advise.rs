@@ -72,3 +72,58 @@ fn what_explains_stuck_sockets_comes_first_with_its_line() {
     );
     assert!(alone["findings"][0]["evidence"].is_null());
 }
+
+#[test]
+fn before_and_after_a_fix_and_twice_the_same() {
+    if !ready("advise::before_and_after_a_fix_and_twice_the_same") {
+        return;
+    }
+    let netns = Netns::new();
+    let server = Server::listen(&netns, "127.0.0.1:9000");
+    let folder = tempfile::tempdir().unwrap();
+    // The same leak, with and without a timeout for what is half closed.
+    let record = |name: &str, config: &str| -> String {
+        let haproxy = Haproxy::start(&netns, config);
+        let mut pairs = server.pairs(&netns, "127.0.0.1:8000", 60);
+        pairs.iter_mut().for_each(Pair::server_closes);
+        std::thread::sleep(Duration::from_secs(4));
+        let file = folder.path().join(name).to_str().unwrap().to_owned();
+        let pid = haproxy.pid().to_string();
+        let recorded = run(&["record", "-o", &file, "-d", "4", "--pid", &pid]);
+        assert!(recorded.status.success(), "{}", recorded.stderr);
+        file
+    };
+    let leaky = TCP.replace(
+        "timeout connect 5s",
+        "timeout connect 5s\n  timeout client 1h\n  timeout server 1h",
+    );
+    let fixed = leaky.replace(
+        "timeout client 1h",
+        "timeout client 1h\n  timeout client-fin 2s\n  timeout server-fin 2s",
+    );
+    let (before, again, after) = (
+        record("before", &leaky),
+        record("again", &leaky),
+        record("after", &fixed),
+    );
+    let compared = |files: [&str; 2]| -> Value {
+        let finished = run(&["report", "--json", "--compare", files[0], files[1]]);
+        assert!(finished.status.success(), "{}", finished.stderr);
+        serde_json::from_str(&finished.stdout).unwrap()
+    };
+    let worked = compared([&before, &after]);
+    assert_eq!(worked["verdict"]["outcome"], "worked", "{worked}");
+    let text = worked["verdict"]["text"].as_str().unwrap();
+    assert!(
+        text.starts_with("FIN_WAIT2 of 127.0.0.1: 60 -> 0") && text.ends_with("the change worked"),
+        "{text}"
+    );
+    let same = compared([&before, &again]);
+    assert_eq!(same["verdict"]["outcome"], "no-change", "{same}");
+    assert_eq!(compared([&after, &before])["verdict"]["outcome"], "worse");
+    let text = run(&["report", "--compare", &before, &after]).stdout;
+    assert!(
+        text.contains("the change worked") && text.contains("CHANGE"),
+        "{text}"
+    );
+}

@@ -36,6 +36,7 @@ pub(super) async fn run(options: &DemoOptions, words: Words) -> Result<(), Probl
         api: ApiOptions::default(),
         record: Vec::new(),
         from: Vec::new(),
+        compare: None,
         hlog: None,
         bundle: None,
         at: None,

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hatrace_core::Engine;
+use hatrace_core::compare::compare;
 use hatrace_core::snapshot::Snapshot;
 use hatrace_core::time::Mono;
 
 use super::bundle::{self, Bundle};
 use super::drive::{Signals, Stop, drive, look_at};
-use super::replay::{recordings, replay_into};
+use super::replay::{Replayed, recordings, replay, replay_into};
 use super::source::Watch;
 use super::{record, unless_gone};
 use crate::cli::WatchOptions;
@@ -20,14 +21,17 @@ use crate::error::Problem;
 use crate::haproxy::Verbatim;
 use crate::port::{Context, Depth, Interval};
 use crate::tape::{Recorded, Redactor};
+use crate::view::compare::{self as view, Sight};
 use crate::view::out::Words;
 use crate::view::{Format, Output, OutputOptions, Page, hlog, json, progress, report};
 
 pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
+    // What can't be read is better known before a long watch than after it.
+    let before = before(options)?;
     let mut beside = Beside::open(options)?;
     if !options.from.is_empty() {
-        return of_recordings(options, &mut output, beside, words);
+        return of_recordings(options, &mut output, before.as_ref(), beside, words);
     }
     let mut signals = Signals::new()?;
     let mut wanted = options.clone();
@@ -51,7 +55,7 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
         None => Vec::new(),
     };
     let recorded = watch.engine.finish();
-    draw(&mut output, options, &snapshot, &watch.context)?;
+    show(&mut output, options, before.as_ref(), &snapshot, &watch.context)?;
     beside.log(&intervals, &watch.context)?;
     let mut recorded = recorded?;
     let of_bundle = beside.bundle.is_some().then(|| recorded.pop()).flatten();
@@ -67,6 +71,7 @@ pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Prob
 fn of_recordings(
     options: &WatchOptions,
     output: &mut Output,
+    before: Option<&Replayed>,
     mut beside: Beside,
     words: Words,
 ) -> Result<(), Problem> {
@@ -75,9 +80,49 @@ fn of_recordings(
         None => Vec::new(),
     };
     let replayed = replay_into(options, false, copies)?;
-    draw(output, options, &replayed.snapshot, &replayed.context)?;
+    show(output, options, before, &replayed.snapshot, &replayed.context)?;
     beside.log(&replayed.intervals, &replayed.context)?;
     beside.pack(options, &replayed.copies, None, words)
+}
+
+/// What it is to be held against.
+fn before(options: &WatchOptions) -> Result<Option<Replayed>, Problem> {
+    let of = |file: &PathBuf| {
+        let earlier = WatchOptions {
+            from: vec![file.clone()],
+            hlog: None,
+            ..options.clone()
+        };
+        replay(&earlier, false)
+    };
+    options.compare.as_ref().map(of).transpose()
+}
+
+/// The report, or how it differs from what was before.
+fn show(
+    output: &mut Output,
+    options: &WatchOptions,
+    before: Option<&Replayed>,
+    snapshot: &Snapshot,
+    context: &Context,
+) -> Result<(), Problem> {
+    let Some(before) = before else {
+        return draw(output, options, snapshot, context);
+    };
+    let compared = compare(&before.snapshot, snapshot);
+    let (earlier, later) = (
+        Sight {
+            snapshot: &before.snapshot,
+            context: &before.context,
+        },
+        Sight { snapshot, context },
+    );
+    let page = Page::on(output, options.rows, options.selection.clone());
+    unless_gone(match options.output.format {
+        Format::Json => output.draw(|out| view::write_json(out, &compared, earlier, later, &page)),
+        Format::Text => output.draw(|out| view::write(out, &compared, earlier, later, &page)),
+    })
+    .map(|_| ())
 }
 
 /// What a report can leave beside itself.

@@ -215,6 +215,9 @@ pub(super) struct ReportArgs {
     /// How many lingering sockets to list, or `all` [default: 10, in JSON 10000]
     #[arg(short = 'n', long, value_name = "LIMIT", value_parser = value::rows)]
     pub rows: Option<usize>,
+    /// Hold a recording against a later one, or against what is watched now: what a change has changed
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 1..=2, help_heading = "Recording")]
+    pub compare: Vec<PathBuf>,
     /// Write dwell times to FILE as an HdrHistogram log: 5 s apart, a tag for each side and state
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub hlog: Option<PathBuf>,

@@ -72,6 +72,7 @@ impl Asked {
             without: BTreeSet::new(),
             record: Vec::new(),
             from: Vec::new(),
+            compare: None,
             hlog: None,
             bundle: None,
             at: None,

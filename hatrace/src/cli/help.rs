@@ -38,7 +38,8 @@ Examples:
   sudo hatrace report                     watch until Ctrl-C
   sudo hatrace report -d 5m --json -o report.json
   sudo hatrace report -d 60 --bundle bug.tar.gz    what HAProxy's maintainers ask for, with pseudonyms
-  hatrace report --from lb1.hatrace lb2.hatrace    recordings of two hosts, put together";
+  hatrace report --from lb1.hatrace lb2.hatrace    recordings of two hosts, put together
+  sudo hatrace report -d 60 --compare before.hatrace    what the fix has changed";
 
 /// Below `record --help`.
 pub(super) const RECORD: &str = "\

@@ -133,6 +133,8 @@ pub struct WatchOptions {
     pub record: Vec<Plan>,
     /// Recordings to read in place of watching.
     pub from: Vec<PathBuf>,
+    /// `report`: the recording it is held against.
+    pub compare: Option<PathBuf>,
     /// `report`: where the intervals' histograms go.
     pub hlog: Option<PathBuf>,
     /// `report`: where a bundle for a bug report goes.

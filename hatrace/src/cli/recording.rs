@@ -120,7 +120,12 @@ impl Recording {
     }
 
     fn instead(&self, watch: &mut WatchOptions) -> Result<(), Problem> {
-        if self.from.is_empty() {
+        if !self.from.is_empty() && watch.compare.is_some() {
+            return Err(Problem::usage("--compare names both recordings itself")
+                .remedy("hatrace report --compare BEFORE AFTER"));
+        }
+        // The one after is read like any other.
+        if self.from.is_empty() && watch.from.is_empty() {
             return Ok(());
         }
         let clash = [
@@ -134,7 +139,7 @@ impl Recording {
             ))
             .remedy(format!("leave out {what}")));
         }
-        watch.from.clone_from(&self.from);
+        watch.from.extend(self.from.iter().cloned());
         Ok(())
     }
 

@@ -179,7 +179,10 @@ fn report(
         select: both(own.select, before.select),
     };
     let options = asked.options(target, rows, api, output)?;
+    let mut compared = own.compare.into_iter();
     Ok(Invocation::Report(WatchOptions {
+        compare: compared.next(),
+        from: compared.collect(),
         hlog: own.hlog,
         bundle: own.bundle,
         ..options

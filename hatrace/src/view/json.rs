@@ -152,7 +152,12 @@ fn cost(cost: Cost) -> Value {
     })
 }
 
-fn window(context: &Context, watched: Duration) -> Value {
+/// Who was watched, how, and since when.
+pub(super) fn target_of(context: &Context, snapshot: &Snapshot) -> Value {
+    target(context, &snapshot.asking, &snapshot.configured, snapshot.watched)
+}
+
+pub(super) fn window(context: &Context, watched: Duration) -> Value {
     json!({ "started_at": context.started_at.to_string(), "seconds": units::seconds(watched) })
 }
 

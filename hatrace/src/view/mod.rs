@@ -10,6 +10,7 @@ pub mod advise;
 pub mod bundle;
 pub mod clock;
 pub mod columns;
+pub mod compare;
 pub mod culprits;
 pub mod doctor;
 pub mod explain;
