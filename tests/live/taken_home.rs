@@ -393,6 +393,26 @@ fn a_bundle_has_what_a_bug_report_wants_and_names_nobody() {
         );
     }
     assert!(texts["versions.txt"].contains("Build options") && texts["versions.txt"].contains("Uptime:"));
-    // Nothing is left beside it.
+    // What came to nothing leaves nothing.
+    let nothing = folder.path().join("nothing.tar.gz");
+    let refused = run(&[
+        "report",
+        "--bundle",
+        nothing.to_str().unwrap(),
+        "--pid",
+        "4194304",
+    ]);
+    assert!(
+        refused.code() != Some(0) && !nothing.exists(),
+        "{}",
+        refused.stderr
+    );
+    // Nothing is written over, and nothing is left beside it.
+    let twice = run(&["report", "--from", paths.1, "--bundle", paths.0]);
+    assert!(
+        twice.code() == Some(1) && twice.stderr.contains("there already"),
+        "{}",
+        twice.stderr
+    );
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
 }

@@ -1,9 +1,8 @@
 //! `report --bundle`: one file with what HAProxy's maintainers ask for in a bug report, and nothing that names anybody.
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use flate2::write::GzEncoder;
 use hatrace_core::ids::{Fd, Pid, SessionPtr};
 use hatrace_core::naming::Tie;
 use hatrace_core::snapshot::Snapshot;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use super::replay::{Replayed, replay};
 use super::source::Watch;
@@ -28,34 +27,27 @@ const DESCRIPTORS: usize = 64;
 /// The name of the folder that it unpacks to.
 const FOLDER: &str = "hatrace-bundle";
 
-/// A bundle that is being made: where it goes, and the recordings for it meanwhile.
+/// A bundle that is being made: where it is to be, and what goes into it meanwhile. It is there when it is whole, or not at all.
 pub(super) struct Bundle {
     path: PathBuf,
-    file: File,
+    file: NamedTempFile,
     folder: TempDir,
 }
 
 impl Bundle {
-    /// Makes the file at once: what can't be written is better known before a long watch than after it.
+    /// Makes room for it at once: what can't be written is better known before a long watch than after it.
     pub(super) fn create(path: &Path) -> Result<Self, Problem> {
-        let unmade = |error: &io::Error| Problem::failed(format!("making {}: {error}", path.display()));
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => {
-                    unmade(&error).remedy("another name; nothing is written over")
-                }
-                _ => unmade(&error),
-            })?;
-        // Beside the bundle: there is room for it there, or nowhere.
+        if path.exists() {
+            return Err(there_already(path));
+        }
+        let unmade = |error: io::Error| Problem::failed(format!("making {}: {error}", path.display()));
+        // Beside the bundle: there is room for it there, or nowhere. Nobody else may read it.
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let folder = tempfile::Builder::new()
             .prefix(".hatrace-bundle-")
             .tempdir_in(parent.unwrap_or(Path::new(".")))
-            .map_err(|error| unmade(&error))?;
+            .map_err(unmade)?;
+        let file = NamedTempFile::new_in(folder.path()).map_err(unmade)?;
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -84,8 +76,6 @@ impl Bundle {
         recorded: &[Recorded],
         words: Option<(Vec<Verbatim>, Redactor)>,
     ) -> Result<PathBuf, Problem> {
-        let path = self.path.clone();
-        let failed = |error: io::Error| Problem::failed(format!("writing {}: {error}", path.display()));
         // What is said of it is said with its pseudonyms.
         let told = replay(
             &WatchOptions {
@@ -97,67 +87,85 @@ impl Bundle {
             },
             false,
         )?;
-        self.pack(&told, recorded, words).map_err(failed)?;
+        let Self { path, file, folder } = self;
+        let failed = |error: io::Error| Problem::failed(format!("writing {}: {error}", path.display()));
+        let parts = contents(&told, recorded, words).map_err(failed)?;
+        pack(file.as_file(), &parts, recorded).map_err(failed)?;
+        file.persist_noclobber(&path)
+            .map_err(|kept| match kept.error.kind() {
+                io::ErrorKind::AlreadyExists => there_already(&path),
+                _ => failed(kept.error),
+            })?;
+        drop(folder);
         Ok(path)
     }
+}
 
-    fn pack(
-        self,
-        told: &Replayed,
-        recorded: &[Recorded],
-        words: Option<(Vec<Verbatim>, Redactor)>,
-    ) -> io::Result<()> {
-        let mut parts = texts(told)?;
-        let taped = words.is_none();
-        let mut own = Vec::new();
-        if let Some((words, mut redactor)) = words {
-            let mut said = |of: fn(&Verbatim) -> &str| {
-                let texts: Vec<String> = words.iter().map(|words| redactor.prose(of(words))).collect();
-                texts.join("\n")
-            };
-            own = words.iter().map(|words| words.build.clone()).collect();
-            own.push(said(|words| &words.info));
-            parts.push(text(
-                "show-sess.txt",
-                "HAProxy's words on the sessions of the oldest stuck ones",
-                said(|words| &words.sessions),
-            ));
-            parts.push(text(
-                "show-fd.txt",
-                "HAProxy's words on their descriptors",
-                said(|words| &words.descriptors),
-            ));
-        }
-        let versions = drawn(|out| bundle::versions(out, &told.context, &told.kernels, &own))?;
-        parts.insert(
-            0,
-            text(
-                "versions.txt",
-                "hatrace, the kernel, HAProxy and how it was built",
-                versions,
-            ),
-        );
-        let mut listed: Vec<(String, String)> = parts
-            .iter()
-            .map(|(name, what, _)| (name.clone(), what.clone()))
-            .collect();
-        listed.extend(names(recorded).map(|name| (name, "hatrace report --from reads it".to_owned())));
-        let readme = drawn(|out| bundle::readme(out, &listed, taped))?;
-        parts.insert(0, text("README.txt", "", readme));
-        let mut archive = tar::Builder::new(GzEncoder::new(self.file, Compression::default()));
-        let now = jiff::Timestamp::now().as_second().unsigned_abs();
-        for (name, _, text) in &parts {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(text.len() as u64);
-            header.set_mode(0o600);
-            header.set_mtime(now);
-            archive.append_data(&mut header, format!("{FOLDER}/{name}"), text.as_bytes())?;
-        }
-        for (name, one) in names(recorded).zip(recorded) {
-            archive.append_path_with_name(&one.path, format!("{FOLDER}/{name}"))?;
-        }
-        archive.into_inner()?.finish()?.sync_all()
+fn there_already(path: &Path) -> Problem {
+    Problem::failed(format!("making {}: it is there already", path.display()))
+        .remedy("another name; nothing is written over")
+}
+
+/// Everything but the recordings.
+fn contents(
+    told: &Replayed,
+    recorded: &[Recorded],
+    words: Option<(Vec<Verbatim>, Redactor)>,
+) -> io::Result<Vec<Part>> {
+    let mut parts = texts(told)?;
+    let taped = words.is_none();
+    let mut own = Vec::new();
+    if let Some((words, mut redactor)) = words {
+        let mut said = |of: fn(&Verbatim) -> &str| {
+            let texts: Vec<String> = words.iter().map(|words| redactor.prose(of(words))).collect();
+            texts.join("\n")
+        };
+        own = words.iter().map(|words| words.build.clone()).collect();
+        own.push(said(|words| &words.info));
+        parts.push(text(
+            "show-sess.txt",
+            "HAProxy's words on the sessions of the oldest stuck ones",
+            said(|words| &words.sessions),
+        ));
+        parts.push(text(
+            "show-fd.txt",
+            "HAProxy's words on their descriptors",
+            said(|words| &words.descriptors),
+        ));
     }
+    let versions = drawn(|out| bundle::versions(out, &told.context, &told.kernels, &own))?;
+    parts.insert(
+        0,
+        text(
+            "versions.txt",
+            "hatrace, the kernel, HAProxy and how it was built",
+            versions,
+        ),
+    );
+    let mut listed: Vec<(String, String)> = parts
+        .iter()
+        .map(|(name, what, _)| (name.clone(), what.clone()))
+        .collect();
+    listed.extend(names(recorded).map(|name| (name, "hatrace report --from reads it".to_owned())));
+    let readme = drawn(|out| bundle::readme(out, &listed, taped))?;
+    parts.insert(0, text("README.txt", "", readme));
+    Ok(parts)
+}
+
+fn pack(file: &File, parts: &[Part], recorded: &[Recorded]) -> io::Result<()> {
+    let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
+    let now = jiff::Timestamp::now().as_second().unsigned_abs();
+    for (name, _, text) in parts {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o600);
+        header.set_mtime(now);
+        archive.append_data(&mut header, format!("{FOLDER}/{name}"), text.as_bytes())?;
+    }
+    for (name, one) in names(recorded).zip(recorded) {
+        archive.append_path_with_name(&one.path, format!("{FOLDER}/{name}"))?;
+    }
+    archive.into_inner()?.finish()?.sync_all()
 }
 
 type Part = (String, String, String);
