@@ -123,6 +123,38 @@ fn several_hosts_are_told_apart_and_counted_together() {
     assert_eq!(dwell(&both), dwell(&alone(first)) + dwell(&alone(second)));
     let (_, only) = json("stuck", &["--from", first, second, "--host", "lb2"]);
     assert_eq!(hosts(&only), vec!["lb2"; 10]);
+    // A bundle of both tells them apart too, under other names.
+    let bundle = folder.path().join("both.tar.gz");
+    let made = run(&[
+        "report",
+        "--from",
+        first,
+        second,
+        "--bundle",
+        bundle.to_str().unwrap(),
+    ]);
+    assert!(made.status.success(), "{}", made.stderr);
+    let texts = hatrace_tests::bundle::texts(&bundle);
+    let told = Report::parse(&texts["report.json"]);
+    let (mut counts, names) = (std::collections::BTreeMap::new(), hosts(&told));
+    names
+        .iter()
+        .for_each(|name| *counts.entry(name).or_insert(0) += 1);
+    let mut counts: Vec<i32> = counts.into_values().collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [6, 10], "{names:?}");
+    let culprits = told.json()["culprits"].as_array().unwrap();
+    assert!(
+        culprits
+            .iter()
+            .all(|culprit| culprit["also_on"].as_array().unwrap().len() == 1),
+        "{culprits:?}"
+    );
+    assert!(
+        texts
+            .values()
+            .all(|text| !text.contains("lb1") && !text.contains("lb2"))
+    );
     // Words, too, say which is where.
     let text = run(&["culprits", "--from", first, second]).stdout;
     assert!(

@@ -13,7 +13,7 @@ use super::together::together;
 use crate::cli::{Moment, WatchOptions};
 use crate::error::Problem;
 use crate::port::{Context, Interval};
-use crate::tape::{Item, Plan, Recorded, Recorder, Reel};
+use crate::tape::{Item, Plan, Recorded, Recorder, Redactor, Reel};
 
 /// What recordings come to.
 pub(super) struct Replayed {
@@ -63,7 +63,8 @@ pub(super) fn replay_into(
     let mut plans = copies.into_iter();
     let (mut played, mut copies) = (Vec::new(), Vec::new());
     for reel in reels {
-        let (one, copy) = play(reel, &asked, plans.next())?;
+        let called = copies.last().and_then(|last: &Recorded| last.redactor.clone());
+        let (one, copy) = play(reel, &asked, plans.next(), called)?;
         played.push(one);
         copies.extend(copy);
     }
@@ -102,7 +103,12 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn play(mut reel: Reel, asked: &Asked<'_>, copy: Option<Plan>) -> Result<(Played, Vec<Recorded>), Problem> {
+fn play(
+    mut reel: Reel,
+    asked: &Asked<'_>,
+    copy: Option<Plan>,
+    called: Option<Redactor>,
+) -> Result<(Played, Vec<Recorded>), Problem> {
     let header = reel.header().clone();
     let mut settings = header.settings;
     settings.by = asked.options.by;
@@ -113,7 +119,11 @@ fn play(mut reel: Reel, asked: &Asked<'_>, copy: Option<Plan>) -> Result<(Played
     let until = asked.until.map(|until| context.mono(until));
     let copy = copy
         .map(|plan| Recorder::create(plan, header.clone()))
-        .transpose()?;
+        .transpose()?
+        .map(|recorder| match called {
+            Some(called) => recorder.called_as_in(called),
+            None => recorder,
+        });
     let mut tap = Tap::new(Engine::new(settings, context.started_mono), copy);
     if asked.options.hlog.is_some() {
         tap.watch_intervals(&context);

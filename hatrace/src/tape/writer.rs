@@ -92,6 +92,13 @@ impl Recorder {
         })
     }
 
+    /// With the pseudonyms of another recording: who is in both is called the same.
+    #[must_use]
+    pub fn called_as_in(mut self, other: Redactor) -> Self {
+        self.redactor = Some(other);
+        self
+    }
+
     /// Whether nothing more is recorded: the file is full, or the disk.
     #[must_use]
     pub const fn is_over(&self) -> bool {
