@@ -45,5 +45,6 @@ mod tolls;
 mod transitions;
 pub mod units;
 pub mod verdicts;
+pub mod what_if;
 
 pub use engine::{Engine, Settings};

@@ -160,6 +160,14 @@ impl Context {
         names.into_iter().collect()
     }
 
+    /// HAProxy's version, major and minor, where one is known: `2.6.12-1+deb12u4` is 2.6.
+    #[must_use]
+    pub fn version(&self) -> Option<(u32, u32)> {
+        let text = self.haproxy_version.as_deref()?;
+        let mut parts = text.split(['.', '-']).map(|part| part.parse().ok());
+        Some((parts.next()??, parts.next()??))
+    }
+
     /// The wall-clock time of an instant of the monotonic clock.
     #[must_use]
     pub fn wall(&self, at: Mono) -> jiff::Timestamp {

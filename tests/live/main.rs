@@ -26,6 +26,7 @@ mod sessions;
 mod stage;
 mod taken_home;
 mod verdicts;
+mod what_if;
 
 /// A tcp frontend on 127.0.0.1:8000 to one server on 127.0.0.1:9000, no timeout but that of connect.
 pub(crate) const TCP: &str = "

@@ -297,6 +297,15 @@ fn unasked(row: &Lingering, proxies: &Proxies<'_>, starts: &[Mono], now: Mono) -
         Side::Server => (ServerFin, &[Tunnel, Server]),
         Side::Control | Side::Unknown => return Clock::default(),
     };
+    let own = if row.side == Side::Client {
+        proxies.frontend
+    } else {
+        proxies.backend
+    };
+    // Upgraded from HTTP: whether the `-fin` timeout ends it differs from version to version.
+    if own.is_some_and(|proxy| proxy.mode.value == ProxyMode::Http) {
+        return Clock::default();
+    }
     if let Some(set) = proxies.set(fin) {
         let at = starts.first().zip(set.value.duration());
         return by_line(
@@ -306,11 +315,6 @@ fn unasked(row: &Lingering, proxies: &Proxies<'_>, starts: &[Mono], now: Mono) -
             proxies,
         );
     }
-    let own = if row.side == Side::Client {
-        proxies.frontend
-    } else {
-        proxies.backend
-    };
     // Without its backend it can't be told whether `timeout tunnel` is set.
     let tcp = own.is_some_and(|proxy| proxy.mode.value == ProxyMode::Tcp) && proxies.backend.is_some();
     let set = rest.iter().find_map(|kind| Some((*kind, proxies.set(*kind)?)));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::finding::Fix;
 use super::scene::Scene;
-use crate::config::{Limit, Proxy, TimeoutKind};
+use crate::config::{Limit, Proxy, ProxyMode, TimeoutKind};
 use crate::snapshot::Lingering;
 use crate::sock::Side;
 
@@ -38,6 +38,13 @@ pub fn close_sooner(row: &Lingering, scene: &Scene<'_>) -> Option<Fix> {
         }));
     };
     match proxy.timeout(kind).map(|set| set.value) {
+        // Held in HTTP mode: upgraded. Measured: 2.6 ends it by the `-fin` timeout, 3.0 and later don't.
+        _ if proxy.mode.value == ProxyMode::Http => Some(Fix::Do(format!(
+            "shorten `timeout tunnel` in the backend of these connections: they were upgraded from HTTP, and from HAProxy 3.0 on {} doesn't end such ones (2.6: {} 30s in {})",
+            kind.name(),
+            kind.name(),
+            proxy.section()
+        ))),
         Some(Limit::After(length)) if length <= SHORT => None,
         _ => Some(timeout(proxy, kind, "30s")),
     }

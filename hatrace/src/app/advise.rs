@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hatrace_core::advice::{Host, Subject, Text, advise};
-use hatrace_core::config::Configuration;
+use hatrace_core::config::{Configuration, Proxy};
 use hatrace_core::snapshot::Snapshot;
+use hatrace_core::stream::Name;
+use hatrace_core::what_if::{Line, Prediction, WhatIf};
 
 use super::asker::Settle;
 use super::drive::{look_at, survey};
-use super::replay::replay;
+use super::replay::{Wanted, replay_for};
 use super::source::Watch;
 use super::unless_gone;
 use crate::cli::AdviseOptions;
@@ -46,6 +48,7 @@ pub(super) async fn run(options: &AdviseOptions, words: Words) -> Result<(), Pro
             );
         }
     };
+    has_sections(&configured.configuration, &options.what_if)?;
     let subject = Subject {
         configuration: &configured.configuration,
         text: &configured.text,
@@ -69,6 +72,10 @@ pub(super) async fn run(options: &AdviseOptions, words: Words) -> Result<(), Pro
             .collect(),
         stuck: seen.as_ref().map(|seen| seen.snapshot.lingering.len() as u64),
         open: seen.as_ref().map(|seen| seen.snapshot.totals.sockets),
+        predictions: seen
+            .as_ref()
+            .map(|seen| seen.predictions.clone())
+            .unwrap_or_default(),
         context: seen.map(|seen| seen.context),
     };
     let page = Page::on(&output, options.watch.rows, options.watch.selection.clone());
@@ -84,6 +91,8 @@ struct Seen {
     snapshot: Snapshot,
     context: Context,
     recorded: bool,
+    /// What the lines that are supposed would have changed.
+    predictions: Vec<(Option<Name>, Prediction)>,
 }
 
 impl Seen {
@@ -103,7 +112,7 @@ impl Seen {
                 configuration: recorded.ok_or_else(none)?,
                 text: Text::default(),
                 paths: vec!["FILE".to_owned()],
-                version: version(self.context.haproxy_version.as_deref()),
+                version: self.context.version(),
                 host: Host::default(),
             });
         }
@@ -119,7 +128,7 @@ impl Seen {
             configuration: whose.configuration(),
             text: whose.text(),
             paths: paths(&whose),
-            version: version(whose.version.as_deref()),
+            version: self.context.version(),
             host: crate::target::host(&worker),
         })
     }
@@ -128,16 +137,29 @@ impl Seen {
 async fn seen(options: &AdviseOptions, words: Words, alone: bool) -> Result<Option<Seen>, Problem> {
     let watch = &options.watch;
     if !watch.from.is_empty() {
-        let replayed = replay(watch, false)?;
+        let replayed = replay_for(
+            watch,
+            Wanted {
+                lines: options.what_if.clone(),
+                ..Wanted::default()
+            },
+        )?;
         return Ok(Some(Seen {
             snapshot: replayed.snapshot,
             context: replayed.context,
             recorded: true,
+            predictions: replayed.predictions,
         }));
     }
     // A file by itself is looked at by itself: without a HAProxy, and without rights.
     if alone && watch.target.pids.is_none() {
-        return Ok(None);
+        return match options.what_if.is_empty() {
+            true => Ok(None),
+            false => Err(
+                Problem::usage("--what-if is told from sockets that were seen, and there are none")
+                    .remedy("--from RECORDING, or --pid for those that are stuck now"),
+            ),
+        };
     }
     let mut live = Watch::polled(watch, words, false)?;
     look_at(&mut live, Depth::Full)?;
@@ -145,10 +167,17 @@ async fn seen(options: &AdviseOptions, words: Words, alone: bool) -> Result<Opti
     look_at(&mut live, Depth::Full)?;
     live.settle(Settle::Lingering).await;
     survey(&mut live, true);
+    let snapshot = live.snapshot();
+    let supposed = (!options.what_if.is_empty()).then(|| {
+        let mut what_if = WhatIf::new(options.what_if.clone(), live.context.version());
+        what_if.watch(&live.engine, &[]);
+        what_if.conclude(&live.engine, &snapshot)
+    });
     Ok(Some(Seen {
-        snapshot: live.snapshot(),
+        snapshot,
         context: live.context,
         recorded: false,
+        predictions: supposed.map(|told| (None, told)).into_iter().collect(),
     }))
 }
 
@@ -185,8 +214,17 @@ fn paths(whose: &Whose) -> Vec<String> {
     files.map(|file| file.display().to_string()).collect()
 }
 
-/// `2.6.12-1+deb12u4`: 2.6.
-fn version(text: Option<&str>) -> Option<(u32, u32)> {
-    let mut parts = text?.split(['.', '-']).map(|part| part.parse().ok());
-    Some((parts.next()??, parts.next()??))
+/// A section that isn't there would change nothing: better said than shown.
+fn has_sections(configuration: &Configuration, lines: &[Line]) -> Result<(), Problem> {
+    for (kind, name) in lines.iter().filter_map(|line| line.section.as_ref()) {
+        let is = |proxy: &Proxy| proxy.kind == *kind && proxy.name == *name;
+        if !configuration.proxies.iter().any(is) {
+            let all: Vec<String> = configuration.proxies.iter().map(Proxy::section).collect();
+            return Err(
+                Problem::usage(format!("--what-if: there is no {} {name}", kind.keyword()))
+                    .remedy(format!("one of: {}", all.join(", "))),
+            );
+        }
+    }
+    Ok(())
 }

@@ -77,16 +77,13 @@ impl Bundle {
         words: Option<(Vec<Verbatim>, Redactor)>,
     ) -> Result<PathBuf, Problem> {
         // What is said of it is said with its pseudonyms.
-        let told = replay(
-            &WatchOptions {
-                from: recorded.iter().map(|one| one.path.clone()).collect(),
-                at: None,
-                hlog: None,
-                selection: Selection::default(),
-                ..options.clone()
-            },
-            false,
-        )?;
+        let told = replay(&WatchOptions {
+            from: recorded.iter().map(|one| one.path.clone()).collect(),
+            at: None,
+            hlog: None,
+            selection: Selection::default(),
+            ..options.clone()
+        })?;
         let Self { path, file, folder } = self;
         let failed = |error: io::Error| Problem::failed(format!("writing {}: {error}", path.display()));
         let parts = contents(&told, recorded, words).map_err(failed)?;

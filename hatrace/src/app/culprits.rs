@@ -20,7 +20,7 @@ use crate::view::{Format, Output, Page, culprits, json};
 pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
     if !options.from.is_empty() {
-        let replayed = replay(options, false)?;
+        let replayed = replay(options)?;
         let mut page = Page::on(&output, options.rows, options.selection.clone());
         page.hosts = replayed.hosts;
         return draw(&mut output, options, &replayed.snapshot, &replayed.context, &page);

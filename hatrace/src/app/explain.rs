@@ -16,7 +16,7 @@ pub(super) fn run(options: &ExplainOptions) -> Result<(), Problem> {
     };
     let seen = match options.seen.from.is_empty() {
         true => None,
-        false => Some(replay(&options.seen, false)?),
+        false => Some(replay(&options.seen)?),
     };
     unless_gone(draw(&mut output, options, entry, seen.as_ref())).map(|_| ())
 }

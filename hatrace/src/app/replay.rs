@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use hatrace_core::Engine;
 use hatrace_core::snapshot::Snapshot;
+use hatrace_core::stream::Name;
 use hatrace_core::time::Mono;
+use hatrace_core::what_if::{Line, Prediction, WhatIf};
 use jiff::Timestamp;
 
 use super::tap::Tap;
@@ -27,6 +29,19 @@ pub(super) struct Replayed {
     pub(super) kernels: BTreeSet<String>,
     /// What was recorded of it again.
     pub(super) copies: Vec<Recorded>,
+    /// What lines that were supposed would have changed, of each recording: of which host, where there are several.
+    pub(super) predictions: Vec<(Option<Name>, Prediction)>,
+}
+
+/// What is wanted of recordings beside the snapshot.
+#[derive(Default)]
+pub(super) struct Wanted {
+    /// HAProxy's sessions themselves.
+    pub(super) sessions: bool,
+    /// Each is recorded again on the way, by one of these plans.
+    pub(super) copies: Vec<Plan>,
+    /// Lines that are supposed to be in the configuration.
+    pub(super) lines: Vec<Line>,
 }
 
 /// One recording, read to the moment asked for or to its end.
@@ -35,6 +50,7 @@ pub(super) struct Played {
     pub(super) context: Context,
     pub(super) hosts: BTreeMap<IpAddr, String>,
     pub(super) intervals: Vec<Interval>,
+    pub(super) prediction: Option<Prediction>,
     pub(super) recording: String,
     pub(super) kernel: String,
     pub(super) boot: Option<String>,
@@ -44,23 +60,19 @@ pub(super) struct Played {
     pub(super) end: Timestamp,
 }
 
-/// Gives engines what the recordings have, up to the moment asked for, or to their ends. `sessions`: HAProxy's sessions are wanted themselves.
+/// Gives engines what the recordings have, up to the moment asked for, or to their ends.
 ///
 /// # Errors
 /// What can't be read, or not together; a moment that none of them is of.
-pub(super) fn replay(options: &WatchOptions, sessions: bool) -> Result<Replayed, Problem> {
-    replay_into(options, sessions, Vec::new())
+pub(super) fn replay(options: &WatchOptions) -> Result<Replayed, Problem> {
+    replay_for(options, Wanted::default())
 }
 
-/// The same; each is recorded again on the way, by one of these plans.
-pub(super) fn replay_into(
-    options: &WatchOptions,
-    sessions: bool,
-    copies: Vec<Plan>,
-) -> Result<Replayed, Problem> {
+/// The same, for more than the snapshot.
+pub(super) fn replay_for(options: &WatchOptions, wanted: Wanted) -> Result<Replayed, Problem> {
     let reels = Reel::open(&options.from)?;
-    let asked = Asked::of(options, sessions, &reels);
-    let mut plans = copies.into_iter();
+    let asked = Asked::of(options, &wanted, &reels);
+    let mut plans = wanted.copies.into_iter();
     let (mut played, mut copies) = (Vec::new(), Vec::new());
     for reel in reels {
         let called = copies.last().and_then(|last: &Recorded| last.redactor.clone());
@@ -81,23 +93,28 @@ pub(super) fn recordings(options: &WatchOptions) -> Result<usize, Problem> {
 struct Asked<'a> {
     options: &'a WatchOptions,
     sessions: bool,
+    lines: Vec<Line>,
     /// What counts as lingering: in all of them the same.
     min: std::time::Duration,
     until: Option<Timestamp>,
 }
 
 impl<'a> Asked<'a> {
-    fn of(options: &'a WatchOptions, sessions: bool, reels: &[Reel]) -> Self {
+    fn of(options: &'a WatchOptions, wanted: &Wanted, reels: &[Reel]) -> Self {
         let own = reels.iter().map(|reel| reel.header().settings.min).max();
         let start = reels.iter().map(|reel| reel.context().started_at).min();
         let until = options.at.zip(start).map(|(moment, start)| match moment {
             Moment::After(span) => start.checked_add(span).unwrap_or(Timestamp::MAX),
             Moment::Wall(wall) => wall,
         });
+        let min = options.min_given.or(own).unwrap_or(options.min);
+        let shortest = wanted.lines.iter().map(|line| line.length).min();
         Self {
             options,
-            sessions,
-            min: options.min_given.or(own).unwrap_or(options.min),
+            sessions: wanted.sessions,
+            lines: wanted.lines.clone(),
+            // What a line would have ended must be told of.
+            min: shortest.map_or(min, |shortest| shortest.min(min)),
             until,
         }
     }
@@ -128,6 +145,7 @@ fn play(
     if asked.options.hlog.is_some() {
         tap.watch_intervals(&context);
     }
+    let mut what_if = (!asked.lines.is_empty()).then(|| WhatIf::new(asked.lines.clone(), context.version()));
     let mut hosts = BTreeMap::new();
     // A view that was drawn last is drawn again as it was; of a recording that was cut off, all there is.
     let (mut last, mut cut) = (context.started_mono, None);
@@ -140,8 +158,10 @@ fn play(
             }
             Item::Input((at, input)) => {
                 tap.handle(at, input);
-                // Nobody reads them here.
-                tap.events();
+                let events = tap.events();
+                if let Some(what_if) = &mut what_if {
+                    what_if.watch(&tap, &events);
+                }
                 (last, cut) = (last.max(at), None);
             }
             Item::Cut(at) => (last, cut) = (last.max(at), Some(at)),
@@ -150,6 +170,9 @@ fn play(
                     min: context.min,
                     ..*told
                 };
+                if let Some(what_if) = &mut what_if {
+                    what_if.of_version(context.version());
+                }
             }
             Item::Names(names) => hosts.extend(names),
         }
@@ -157,11 +180,13 @@ fn play(
     let now = until.or(cut).unwrap_or(last);
     let snapshot = tap.cut(now, &context);
     let intervals = tap.take_intervals(&snapshot);
+    let prediction = what_if.map(|what_if| what_if.conclude(&tap, &snapshot));
     let copies = tap.finish()?;
     let played = Played {
         snapshot,
         hosts,
         intervals,
+        prediction,
         recording: header.recording,
         kernel: header.kernel,
         boot: header.boot,

@@ -12,7 +12,7 @@ use hatrace_core::time::Mono;
 
 use super::bundle::{self, Bundle};
 use super::drive::{Signals, Stop, drive, look_at};
-use super::replay::{Replayed, recordings, replay, replay_into};
+use super::replay::{Replayed, Wanted, recordings, replay, replay_for};
 use super::source::Watch;
 use super::{record, unless_gone};
 use crate::cli::WatchOptions;
@@ -79,7 +79,13 @@ fn of_recordings(
         Some(bundle) => (0..recordings(options)?).map(|nth| bundle.plan(nth)).collect(),
         None => Vec::new(),
     };
-    let replayed = replay_into(options, false, copies)?;
+    let replayed = replay_for(
+        options,
+        Wanted {
+            copies,
+            ..Wanted::default()
+        },
+    )?;
     show(output, options, before, &replayed.snapshot, &replayed.context)?;
     beside.log(&replayed.intervals, &replayed.context)?;
     beside.pack(options, &replayed.copies, None, words)
@@ -93,7 +99,7 @@ fn before(options: &WatchOptions) -> Result<Option<Replayed>, Problem> {
             hlog: None,
             ..options.clone()
         };
-        replay(&earlier, false)
+        replay(&earlier)
     };
     options.compare.as_ref().map(of).transpose()
 }

@@ -8,7 +8,7 @@ use hatrace_core::stream::Access;
 use super::asker::{Settle, refusal};
 use super::drive::{Signals, look_at};
 use super::record::close;
-use super::replay::replay;
+use super::replay::{Wanted, replay_for};
 use super::source::Watch;
 use super::unless_gone;
 use crate::cli::SessionsOptions;
@@ -24,7 +24,13 @@ pub(super) async fn run(options: &SessionsOptions, words: Words) -> Result<(), P
     let asked = &options.watch;
     let mut output = Output::open(&asked.output)?;
     if !asked.from.is_empty() {
-        let replayed = replay(asked, true)?;
+        let replayed = replay_for(
+            asked,
+            Wanted {
+                sessions: true,
+                ..Wanted::default()
+            },
+        )?;
         return draw(&mut output, options, &replayed.snapshot, &replayed.context, words);
     }
     let mut signals = Signals::new()?;

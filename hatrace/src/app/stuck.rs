@@ -19,7 +19,7 @@ use crate::view::{Format, Output, Page, json, stuck};
 pub(super) async fn run(options: &WatchOptions, words: Words) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
     if !options.from.is_empty() {
-        let replayed = replay(options, false)?;
+        let replayed = replay(options)?;
         return draw(&mut output, options, &replayed.snapshot, &replayed.context, words);
     }
     let mut signals = Signals::new()?;

@@ -51,6 +51,7 @@ fn alone(part: Played) -> Replayed {
         intervals: part.intervals,
         kernels: [part.kernel].into(),
         copies: Vec::new(),
+        predictions: part.prediction.map(|told| (None, told)).into_iter().collect(),
     }
 }
 
@@ -80,6 +81,7 @@ fn several(played: Vec<Played>) -> Option<Replayed> {
         intervals: Vec::new(),
         kernels: played.iter().map(|part| part.kernel.clone()).collect(),
         copies: Vec::new(),
+        predictions: Vec::new(),
     };
     for host in whole.context.hosts() {
         let of = |part: &&Part| part.past && part.context.host == host;
@@ -90,6 +92,8 @@ fn several(played: Vec<Played>) -> Option<Replayed> {
     }
     for part in played {
         let host = Name::from(part.context.host.as_str());
+        let prediction = part.prediction.map(|told| (Some(host.clone()), told));
+        whole.predictions.extend(prediction);
         let told = part.intervals.into_iter();
         whole.intervals.extend(told.map(|interval| Interval {
             host: Some(host.clone()),

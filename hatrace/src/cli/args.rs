@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use hatrace_core::sock::Side;
 use hatrace_core::tcp::TcpState;
+use hatrace_core::what_if::Line;
 
 use super::options::Moment;
 use super::{help, value};
@@ -252,6 +253,9 @@ pub(super) struct AdviseArgs {
     /// The configuration: a file or a folder, repeatable, as HAProxy takes it; alone it needs neither HAProxy nor root
     #[arg(short, long, value_name = "FILE")]
     pub file: Vec<PathBuf>,
+    /// What this line would have freed, and what it would have cut; repeatable. "timeout client-fin 30s", "frontend fe: timeout client-fin 30s"
+    #[arg(long, value_name = "LINE", value_parser = crate::haproxy::supposed)]
+    pub what_if: Vec<Line>,
     /// What counts as stuck [default: 1s]
     #[arg(short, long, value_name = "DUR", value_parser = value::duration)]
     pub min: Option<Duration>,

@@ -73,6 +73,8 @@ Examples:
   hatrace advise -f /etc/haproxy/haproxy.cfg    a file by itself: no HAProxy, no root
   sudo hatrace advise                           the running one's, held against what is stuck now
   hatrace advise --from night.hatrace           the recorded one's, held against what was stuck then
+  hatrace advise --from night.hatrace --what-if 'timeout client-fin 30s'
+                                                what that line would have freed, and whom it would have cut
   hatrace advise -f new.cfg --json | jq '.findings[] | {file, line, write}'";
 
 /// Below `explain --help`.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hatrace_core::verdicts::By;
+use hatrace_core::what_if::Line;
 
 use crate::ability::Ability;
 use crate::haproxy::Address;
@@ -170,6 +171,8 @@ pub struct RecordOptions {
 pub struct AdviseOptions {
     /// Files, or folders of them, in the order in which HAProxy would be given them; none: those of the running one.
     pub files: Vec<PathBuf>,
+    /// Lines that are supposed to be in it: what would they have changed?
+    pub what_if: Vec<Line>,
     /// Whose sockets it is held against, and where to write.
     pub watch: WatchOptions,
 }

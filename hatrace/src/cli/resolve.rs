@@ -221,6 +221,7 @@ fn advise(
     let watch = asked.options(target, own.rows.unwrap_or(usize::MAX), api, output)?;
     Ok(Invocation::Advise(AdviseOptions {
         files: own.file,
+        what_if: own.what_if,
         watch,
     }))
 }

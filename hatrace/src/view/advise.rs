@@ -3,11 +3,13 @@
 use std::io::{self, Write};
 
 use hatrace_core::advice::{Advice, Severity};
+use hatrace_core::stream::Name;
+use hatrace_core::what_if::Prediction;
 use serde_json::json;
 
 use super::page::Page;
 use super::paint::Ink;
-use super::words;
+use super::{what_if, words};
 use crate::port::Context;
 
 /// What was looked at, and with what.
@@ -23,6 +25,8 @@ pub struct Looked {
     pub stuck: Option<u64>,
     /// Connections that a restart would cut; `None`: not known.
     pub open: Option<u64>,
+    /// What lines that were supposed would have changed, of each host where there are several. None: nothing was supposed.
+    pub predictions: Vec<(Option<Name>, Prediction)>,
     /// Whose, where a HAProxy was looked at, or a recording of one.
     pub context: Option<Context>,
 }
@@ -55,6 +59,11 @@ pub fn write(out: &mut dyn Write, all: &[Advice], looked: &Looked, page: &Page) 
     for doubt in &looked.doubts {
         let line = format!("notice: configuration-doubtful: {}", words::clean(doubt));
         writeln!(out, "{}", page.paint.dab(Ink::Warn, &line))?;
+    }
+    if !looked.predictions.is_empty() {
+        // A question was asked: this is its answer.
+        let mut told = looked.predictions.iter();
+        return told.try_for_each(|(host, told)| what_if::write(out, host.as_ref(), told, page));
     }
     let files = looked.files.join(", ");
     if all.is_empty() {
@@ -138,6 +147,11 @@ pub fn write_json(out: &mut dyn Write, all: &[Advice], looked: &Looked, page: &P
             })
         })
         .collect();
+    let supposed = looked
+        .predictions
+        .iter()
+        .map(|(host, told)| what_if::json(host.as_ref(), told));
+    let supposed: Vec<_> = supposed.collect();
     let object = json!({
         "schema": super::json::SCHEMA,
         "view": "advise",
@@ -145,6 +159,7 @@ pub fn write_json(out: &mut dyn Write, all: &[Advice], looked: &Looked, page: &P
         "doubts": looked.doubts,
         "stuck": looked.stuck,
         "findings": findings,
+        "what_if": supposed,
         "apply": steps(looked),
     });
     writeln!(out, "{object}")

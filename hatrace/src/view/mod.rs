@@ -30,6 +30,7 @@ pub mod stream;
 pub mod stuck;
 pub mod summary;
 pub mod tally;
+pub mod what_if;
 pub mod words;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod files;
 mod lines;
 mod sections;
 mod sockets;
+mod supposed;
 mod text;
 mod values;
 mod words;
@@ -21,6 +22,7 @@ use hatrace_core::stream::Name;
 
 pub use arguments::{Arguments, arguments};
 pub use sockets::Sockets;
+pub use supposed::supposed;
 pub use words::Environment;
 
 use files::File;

@@ -43,7 +43,7 @@ pub(super) const ENTRIES: [Entry; 21] = [
     ),
     timeout(
         "timeout client-fin",
-        "How long HAProxy waits for a client once one direction is shut (frontend). It overrides client and tunnel from then on.",
+        "How long HAProxy waits for a client once it has sent it its FIN (frontend). It overrides client and tunnel from then on, and begins anew with everything the client sends. On connections upgraded from HTTP (websockets) 2.6 obeys it; 3.0 and later only if the client sends something after the FIN.",
         "Without it a client that doesn't close is bounded by timeout tunnel or client only: hours, with websockets.",
         &["30s in `defaults`"],
     ),
@@ -61,7 +61,7 @@ pub(super) const ENTRIES: [Entry; 21] = [
     ),
     timeout(
         "timeout server-fin",
-        "How long HAProxy waits for a server once one direction is shut (backend). It overrides server and tunnel from then on.",
+        "How long HAProxy waits for a server once it has sent it its FIN (backend). It overrides server and tunnel from then on, and begins anew with everything the server sends. On connections upgraded from HTTP (websockets) 2.6 obeys it; 3.0 and later only if the server sends something after the FIN.",
         "Without it a server that ignores HAProxy's FIN is bounded by timeout tunnel or server only.",
         &["30s in `defaults`"],
     ),
@@ -69,7 +69,9 @@ pub(super) const ENTRIES: [Entry; 21] = [
         "timeout tunnel",
         "How long a tunnel (websocket, CONNECT, TCP once both sides have sent) may be idle (backend). It replaces client and server there.",
         "Also bounds half-closed tunnels, unless client-fin or server-fin is set.",
-        &["1h for websockets, with client-fin and server-fin of 30s beside it"],
+        &[
+            "1h for websockets, with client-fin and server-fin of 30s beside it up to 2.6; from 3.0 on this alone bounds a websocket whose peer doesn't close, so rather 5m to 15m and pings",
+        ],
     ),
     timeout(
         "timeout connect",
