@@ -43,6 +43,7 @@ mod timing;
 mod told;
 mod tolls;
 mod transitions;
+pub mod trend;
 pub mod units;
 pub mod verdicts;
 pub mod what_if;

@@ -1,48 +1,35 @@
-//! When sockets began to linger, by peer: whether what a peer leaves open rises, and whether it comes in waves.
+//! When sockets began to linger, by peer and by frontend: whether what is left open rises, and whether it comes in waves.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::snapshot::Lingering;
-use crate::sock::Side;
+use crate::sock::{Holder, Side};
+use crate::stream::Name;
 use crate::time::{AgeBound, Mono};
 use crate::tolls::Awaited;
+use crate::trend::Trend;
 
 /// Peers that are kept apart at most, and onsets of each.
 const PEERS: usize = 2000;
 const ONSETS: usize = 1000;
 
-/// Every peer's.
+/// Every peer's, every frontend's, and all clients' together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Onsets {
     by: BTreeMap<(Side, IpAddr), Course>,
+    frontends: BTreeMap<Name, Trend>,
+    clients: Trend,
 }
 
 /// How one peer's lingering sockets have come and gone.
 #[derive(Clone, Debug, Default)]
 pub struct Course {
-    /// How many linger now, as far as was told.
-    pub open: u64,
+    /// How many linger, as far as was told, over time.
+    pub trend: Trend,
     /// When each began, where that is known to the moment.
     begun: VecDeque<Mono>,
-    /// How many there were at these moments: one each second at most.
-    steps: VecDeque<(Mono, u64)>,
-    came: u64,
-    gone: u64,
-}
-
-/// What has been added over a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rise {
-    /// How many more there are.
-    pub more: u64,
-    /// Over how long.
-    pub over: Duration,
-    /// How many began in all.
-    pub begun: u64,
-    /// How many ended.
-    pub gone: u64,
 }
 
 /// Onsets that come in waves.
@@ -67,73 +54,68 @@ impl Onsets {
         Some((row.side, row.endpoints.filter(|_| waits)?.peer.ip()))
     }
 
+    /// What takes one of the connections that `maxconn` allows.
+    fn takes_a_slot(row: &Lingering) -> bool {
+        row.side == Side::Client && (row.holder == Holder::Held || row.held_for.is_some())
+    }
+
     pub(crate) fn begins(&mut self, at: Mono, row: &Lingering) {
+        if Self::takes_a_slot(row) {
+            self.clients.comes(at);
+            if let Some(name) = &row.naming.proxy {
+                self.frontends.entry(name.clone()).or_default().comes(at);
+            }
+        }
         let Some(key) = Self::counts(row) else { return };
         if self.by.len() >= PEERS && !self.by.contains_key(&key) {
             return;
         }
         let course = self.by.entry(key).or_default();
-        course.open += 1;
-        course.came += 1;
         if row.age.bound == AgeBound::Exact {
             if course.begun.len() >= ONSETS {
                 course.begun.pop_front();
             }
             course.begun.push_back(at.back(row.age.at_least));
         }
-        course.step(at);
+        course.trend.comes(at);
     }
 
     pub(crate) fn leaves(&mut self, at: Mono, row: &Lingering) {
+        let stay = row.age.at_least;
+        if Self::takes_a_slot(row) {
+            self.clients.goes(at, stay);
+            let own = row
+                .naming
+                .proxy
+                .as_ref()
+                .and_then(|name| self.frontends.get_mut(name));
+            own.into_iter().for_each(|trend| trend.goes(at, stay));
+        }
         let Some(key) = Self::counts(row) else { return };
         if let Some(course) = self.by.get_mut(&key) {
-            course.open = course.open.saturating_sub(1);
-            course.gone += 1;
-            course.step(at);
+            course.trend.goes(at, stay);
         }
     }
 
     pub(crate) fn courses(&self) -> impl Iterator<Item = (&(Side, IpAddr), &Course)> {
         self.by.iter()
     }
+
+    /// Clients' connections that linger, by frontend.
+    pub(crate) fn frontends(&self) -> impl Iterator<Item = (&Name, &Trend)> {
+        self.frontends.iter()
+    }
+
+    /// Clients' connections that linger: of one frontend, or of all.
+    pub(crate) fn clients_of(&self, frontend: Option<&str>) -> Option<&Trend> {
+        match frontend {
+            Some(name) => self.frontends.get(name),
+            None => Some(&self.clients),
+        }
+    }
 }
 
 impl Course {
-    fn step(&mut self, at: Mono) {
-        match self.steps.back_mut() {
-            Some((last, open)) if at.since(*last) < Duration::from_secs(1) => *open = self.open,
-            _ => {
-                if self.steps.len() >= ONSETS {
-                    self.steps.pop_front();
-                }
-                self.steps.push_back((at, self.open));
-            }
-        }
-    }
-
-    /// What has been added since it was first told of: a step at the beginning (all those older than hatrace) is no rise.
-    #[must_use]
-    pub fn rise(&self, now: Mono) -> Option<Rise> {
-        let (first, at_first) = *self.steps.front()?;
-        let over = now.since(first);
-        let more = self.open.saturating_sub(at_first);
-        // Steady: half way through about half of it was there.
-        let middle = first.plus(over / 2);
-        let half = self
-            .steps
-            .iter()
-            .take_while(|(at, _)| *at <= middle)
-            .last()
-            .map_or(0, |(_, open)| open.saturating_sub(at_first));
-        let steady = half * 4 >= more && half * 4 <= more * 3;
-        steady.then_some(Rise {
-            more,
-            over,
-            begun: self.came,
-            gone: self.gone,
-        })
-    }
-
     /// Onsets close together are one wave; waves must be alike in distance, and at least four.
     #[must_use]
     pub fn waves(&self) -> Option<Waves> {
@@ -185,15 +167,13 @@ mod tests {
     use super::*;
 
     fn course(onsets: &[u64]) -> Course {
-        let mut course = Course::default();
-        for ms in onsets {
-            let at = Mono::from_ns(1_000_000_000_000 + ms * 1_000_000);
-            course.begun.push_back(at);
-            course.open += 1;
-            course.came += 1;
-            course.step(at);
+        let begun = onsets
+            .iter()
+            .map(|ms| Mono::from_ns(1_000_000_000_000 + ms * 1_000_000));
+        Course {
+            begun: begun.collect(),
+            ..Course::default()
         }
-        course
     }
 
     #[test]
@@ -215,15 +195,5 @@ mod tests {
             0, 100, 7_000, 7_100, 9_900, 10_000, 31_000, 31_100, 50_000, 50_100,
         ];
         assert_eq!(course(&chance).waves(), None);
-    }
-
-    #[test]
-    fn a_rise_is_steady_and_a_step_is_none() {
-        let now = Mono::from_ns(1_000_000_000_000 + 30_000_000_000);
-        let trickle: Vec<u64> = (0..60).map(|nth| nth * 500).collect();
-        let rise = course(&trickle).rise(now).unwrap();
-        assert!((50..=60).contains(&rise.more), "{rise:?}");
-        let step: Vec<u64> = std::iter::once(0).chain((0..40).map(|nth| 2000 + nth)).collect();
-        assert_eq!(course(&step).rise(now), None);
     }
 }

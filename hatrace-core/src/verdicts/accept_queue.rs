@@ -120,6 +120,7 @@ fn finding(scene: &Scene<'_>, listener: &Listener, waited: Duration) -> Option<F
         oldest: Some(waited),
         clock: Clock::default(),
         next_in: None,
+        forecast: Vec::new(),
         because,
         fix,
         sockets: Vec::new(),

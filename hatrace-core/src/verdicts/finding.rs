@@ -258,6 +258,27 @@ impl fmt::Display for Whom {
     }
 }
 
+/// When a limit on clients' connections will be reached if what rises goes on to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forecast {
+    /// Whose `maxconn`: `frontend fe`, `global`.
+    pub of: String,
+    /// Where it is set.
+    pub place: Place,
+    /// The limit.
+    pub limit: u64,
+    /// Connections that are open.
+    pub used: u64,
+    /// More each second.
+    pub rate: f64,
+    /// When it is reached.
+    pub full_in: Duration,
+    /// Not before this, in 19 cases of 20.
+    pub soonest: Duration,
+    /// Nor after this; `None`: the rate isn't known well enough to say.
+    pub latest: Option<Duration>,
+}
+
 /// Something to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fix {
@@ -333,6 +354,8 @@ pub struct Finding {
     pub clock: Clock,
     /// Of waves: when the next one is due.
     pub next_in: Option<Duration>,
+    /// Of what rises: which limits it will reach, the first one first.
+    pub forecast: Vec<Forecast>,
     /// The evidence, in words.
     pub because: Vec<String>,
     /// What would free them.

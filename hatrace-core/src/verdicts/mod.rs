@@ -31,7 +31,7 @@ mod zombie_session;
 
 use std::collections::BTreeMap;
 
-pub use finding::{Confidence, Finding, Fix, Prefix, Responsible, Verdict, Whom};
+pub use finding::{Confidence, Finding, Fix, Forecast, Prefix, Responsible, Verdict, Whom};
 pub use group::By;
 pub(crate) use scene::{SURE, Scene};
 
@@ -162,6 +162,7 @@ fn conclude(group: &Group<'_>, scene: &Scene<'_>) -> Option<Finding> {
         oldest: ages.iter().max().copied(),
         clock: clock_of(group),
         next_in: None,
+        forecast: Vec::new(),
         because: judgement.because,
         fix: judgement.fix,
         sockets: sockets.iter().map(|row| row.cookie).collect(),

@@ -184,6 +184,7 @@ fn finding(side: Side, name: &Name, endless: &Endless<'_>, scene: &Scene<'_>) ->
                 .map_or_else(Clock::never, |row| row.clock.clone())
         },
         next_in: None,
+        forecast: Vec::new(),
         because,
         fix,
         // What lingers is under the verdict of whom it waits for; what doesn't is under none but this.

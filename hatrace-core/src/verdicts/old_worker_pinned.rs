@@ -113,6 +113,7 @@ fn finding(pid: Pid, scene: &Scene<'_>) -> Option<Finding> {
         oldest: rows.iter().map(|row| row.age.at_least).max(),
         clock: Clock::default(),
         next_in: None,
+        forecast: Vec::new(),
         because,
         fix,
         sockets: Vec::new(),

@@ -73,6 +73,7 @@ fn finding(own: &[&Lingering], orphans: u64, limit: u64) -> Finding {
         oldest: own.iter().map(|row| row.age.at_least).max(),
         clock: own.first().map_or_else(Clock::default, |row| row.clock.clone()),
         next_in: None,
+        forecast: Vec::new(),
         because: vec![
             format!("{orphans} orphans of the {limit} that this host keeps (net.ipv4.tcp_max_orphans); {} of them are HAProxy's", own.len()),
             format!("{unacknowledged} of those retransmit a FIN that nobody acknowledges"),

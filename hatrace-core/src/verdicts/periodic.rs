@@ -33,7 +33,7 @@ pub fn findings(scene: &Scene<'_>) -> Vec<Finding> {
                 } else {
                     Confidence::Likely
                 },
-                open: course.open,
+                open: course.trend.open,
                 ended: 0,
                 pinned: 0,
                 socket_seconds: std::time::Duration::ZERO,
@@ -41,6 +41,7 @@ pub fn findings(scene: &Scene<'_>) -> Vec<Finding> {
                 oldest: None,
                 clock: Clock::default(),
                 next_in: Some(next),
+                forecast: Vec::new(),
                 because: vec![format!(
                     "its sockets begin to linger in waves, {} of about {} so far, every {} (± {}); the next in {}",
                     waves.count,

@@ -3,6 +3,8 @@
 mod around;
 mod configured;
 
+pub use configured::Limited;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -96,6 +96,7 @@ fn finding(
         oldest: None,
         clock: Clock::default(),
         next_in: None,
+        forecast: Vec::new(),
         because: vec![
             format!(
                 "{used} of the {size} local ports from {from} to {to} are used up: {timewaits} by TIME_WAITs of 60 s each, {open} by connections"

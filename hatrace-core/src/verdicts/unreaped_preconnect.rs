@@ -92,6 +92,7 @@ fn finding(name: &Name, mute: &[(&Standing, Duration)], scene: &Scene<'_>) -> Op
         oldest: idles().max(),
         clock: Clock::default(),
         next_in: None,
+        forecast: Vec::new(),
         because: vec![
             format!(
                 "{} of {} never sent a byte {} and take a slot of maxconn each",

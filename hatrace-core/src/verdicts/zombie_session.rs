@@ -61,6 +61,7 @@ fn finding(pid: Pid, zombies: &[(&Standing, Duration)]) -> Finding {
         oldest: ages().max(),
         clock: Clock::default(),
         next_in: None,
+        forecast: Vec::new(),
         because: vec![
             format!(
                 "{} open in process {pid} (fd {}{}) whose connection the kernel has ended, {}, by two looks",

@@ -237,6 +237,7 @@ pub(crate) fn finding() -> Finding {
         oldest: Some(Duration::from_secs(724)),
         clock: named().clock,
         next_in: None,
+        forecast: Vec::new(),
         because: vec!["on 2 connections the peer has acknowledged HAProxy's FIN".to_owned()],
         fix: vec![Fix::Write {
             line: "timeout client-fin 30s".to_owned(),

@@ -5,6 +5,7 @@ mod clocks;
 mod configuration;
 mod course;
 mod culprits;
+mod forecast;
 mod innocents;
 mod mixture;
 mod odd;

@@ -7,8 +7,10 @@ use super::Scene;
 use crate::ids::{Cookie, Netns, Pid};
 use crate::onsets::Course;
 use crate::sock::Side;
+use crate::stream::Name;
 use crate::survey::{Listener, Neighbour, Space, Standing, Waiting};
 use crate::time::Mono;
+use crate::trend::Trend;
 
 impl<'a> Scene<'a> {
     /// An open socket as the last survey found it.
@@ -115,6 +117,17 @@ impl<'a> Scene<'a> {
             .neighbours
             .iter()
             .find(|neighbour| neighbour.cookie == cookie)
+    }
+
+    /// How clients' lingering connections have come and gone, of every frontend.
+    pub fn frontends(&self) -> impl Iterator<Item = (&'a Name, &'a Trend)> {
+        self.onsets.frontends()
+    }
+
+    /// The same of one frontend, or of all clients.
+    #[must_use]
+    pub fn clients_of(&self, frontend: Option<&str>) -> Option<&'a Trend> {
+        self.onsets.clients_of(frontend)
     }
 
     /// How peers' lingering sockets have come and gone.

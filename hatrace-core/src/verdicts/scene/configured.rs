@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Scene;
-use crate::config::{Configuration, Global, Proxy, ProxyKind, Server};
+use crate::config::{Configuration, Global, Proxy, ProxyKind, Server, Set};
 use crate::ids::Pid;
 use crate::snapshot::Lingering;
 use crate::sock::{HeldSock, Side};
@@ -149,9 +149,9 @@ impl<'a> Scene<'a> {
         stale.doubts.first().map(ToString::to_string)
     }
 
-    /// The limit that a leak on a row's side will hit first: how many, how many are used, whose it is.
+    /// What limits the connections of clients, with how many there are of them: the frontend's own `maxconn`, and the process's.
     #[must_use]
-    pub fn limit(&self, row: &Lingering) -> Option<(u64, u64, String)> {
+    pub fn limits(&self, frontend: Option<&'a Proxy>, global: Option<&'a Global>) -> Vec<Limited<'a>> {
         let clients = |of: Option<&Proxy>| {
             self.standings()
                 .filter(|standing| standing.held.side == Side::Client)
@@ -163,20 +163,31 @@ impl<'a> Scene<'a> {
                 })
                 .count() as u64
         };
-        let frontend = self.frontend(row);
-        let own = frontend
-            .and_then(|proxy| Some((proxy.maxconn.as_ref()?.value, proxy)))
-            .map(|(limit, proxy)| (limit, clients(Some(proxy)), proxy.section()));
-        let global = self
-            .configuration(row)
-            .and_then(|configuration| configuration.global.maxconn.as_ref())
-            .map(|set| (set.value, clients(None), "the process".to_owned()));
-        match (own, global) {
-            (Some(own), Some(global)) if global.0.saturating_sub(global.1) < own.0.saturating_sub(own.1) => {
-                Some(global)
-            }
-            (Some(own), _) => Some(own),
-            (None, global) => global,
-        }
+        let own = frontend.and_then(|proxy| {
+            Some(Limited {
+                frontend: Some(proxy),
+                maxconn: proxy.maxconn.as_ref()?,
+                used: clients(Some(proxy)),
+            })
+        });
+        let all = global.and_then(|global| {
+            Some(Limited {
+                frontend: None,
+                maxconn: global.maxconn.as_ref()?,
+                used: clients(None),
+            })
+        });
+        own.into_iter().chain(all).collect()
     }
+}
+
+/// A limit on clients' connections, and how far it is used up.
+#[derive(Clone, Copy, Debug)]
+pub struct Limited<'a> {
+    /// Whose; `None`: the process's.
+    pub frontend: Option<&'a Proxy>,
+    /// The limit.
+    pub maxconn: &'a Set<u64>,
+    /// How many are open.
+    pub used: u64,
 }

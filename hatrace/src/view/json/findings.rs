@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hatrace_core::ids::Cookie;
 use hatrace_core::snapshot::Snapshot;
 use hatrace_core::stream::Name;
-use hatrace_core::verdicts::{Finding, Whom};
+use hatrace_core::verdicts::{Finding, Forecast, Whom};
 use serde_json::{Value, json};
 
 use super::socket::ClockRow;
@@ -82,9 +82,23 @@ fn finding(rank: Option<u32>, finding: &Finding, context: &Context, page: &Page)
         "responsible": finding.responsible.name(),
         "confidence": finding.confidence.name(),
         "clock": ClockRow::of(&finding.clock),
+        "forecast": finding.forecast.iter().map(forecast).collect::<Vec<_>>(),
         "next_in_s": finding.next_in.map(units::seconds),
         "because": finding.because,
         "fix": finding.fix.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "sockets": finding.sockets.iter().take(COOKIES).map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+fn forecast(forecast: &Forecast) -> Value {
+    json!({
+        "of": forecast.of,
+        "set_at": forecast.place.to_string(),
+        "limit": forecast.limit,
+        "used": forecast.used,
+        "rate_per_s": forecast.rate,
+        "full_in_s": units::seconds(forecast.full_in),
+        "soonest_s": units::seconds(forecast.soonest),
+        "latest_s": forecast.latest.map(units::seconds),
     })
 }
