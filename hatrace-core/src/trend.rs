@@ -219,9 +219,9 @@ mod tests {
             )]
             let when = at((when * 1000.0) as u64);
             if comes {
-                trend.comes(when)
+                trend.comes(when);
             } else {
-                trend.goes(when, Duration::from_secs_f64(stay))
+                trend.goes(when, Duration::from_secs_f64(stay));
             }
         }
         trend

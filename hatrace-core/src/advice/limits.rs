@@ -2,6 +2,8 @@
 
 use super::{Advice, Severity, Subject, advice};
 use crate::config::{Configuration, Place, Proxy, Set};
+use crate::snapshot::Snapshot;
+use crate::stream::ServiceKind;
 use crate::units;
 
 /// Descriptors that HAProxy needs beside those of connections: listeners, checks, pipes, its own.
@@ -83,6 +85,58 @@ fn frontends(configuration: &Configuration, all: &mut Vec<Advice>) {
             Some(&format!("maxconn {roomy}")),
         ));
     }
+}
+
+/// How far the limits are used up, by HAProxy's own counts: now, and at most since it was started.
+pub(super) fn used(subject: &Subject<'_>, snapshot: &Snapshot) -> Vec<Advice> {
+    let frontends = || {
+        let services = snapshot.services.iter().map(|row| &row.service);
+        services.filter(|service| service.kind == ServiceKind::Frontend)
+    };
+    let near = |now: u64, most: u64, limit: u64| match () {
+        () if limit == 0 => None,
+        () if now.saturating_mul(10) >= limit.saturating_mul(9) => Some(Severity::Fix),
+        () if most.saturating_mul(10) >= limit.saturating_mul(8) => Some(Severity::Consider),
+        () => None,
+    };
+    let mut all = Vec::new();
+    for service in frontends() {
+        let set = subject
+            .configuration
+            .frontend(&service.proxy)
+            .and_then(|proxy| Some((proxy, proxy.maxconn.as_ref()?)));
+        let (Some((proxy, set)), Some(now)) = (set, service.current) else {
+            continue;
+        };
+        let most = service.most.unwrap_or(now);
+        if let Some(severity) = near(now, most, set.value) {
+            let why = format!(
+                "{now} of the {} connections that it allows are open, {most} were at most: from there on clients wait in the accept queue",
+                set.value
+            );
+            all.push(Advice {
+                evidence: Some(0),
+                ..advice("maxconn-near", severity, &set.place, proxy.section(), why, None)
+            });
+        }
+    }
+    if let Some(set) = global(subject.configuration) {
+        let now = frontends()
+            .filter_map(|service| service.current)
+            .fold(0, u64::saturating_add);
+        // The frontends' peaks need not have been at the same time: what they had at most together isn't known.
+        if let Some(severity) = near(now, now, set.value) {
+            let why = format!(
+                "{now} of the {} connections that the process allows are open: when it is full no frontend accepts, not even the stats page",
+                set.value
+            );
+            all.push(Advice {
+                evidence: Some(0),
+                ..advice("maxconn-near", severity, &set.place, "global", why, None)
+            });
+        }
+    }
+    all
 }
 
 fn descriptors(subject: &Subject<'_>, all: &mut Vec<Advice>) {

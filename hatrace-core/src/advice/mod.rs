@@ -107,6 +107,7 @@ pub fn advise(subject: &Subject<'_>, seen: Option<&Snapshot>) -> Vec<Advice> {
     let mut all: Vec<Advice> = RULES.iter().flat_map(|rule| rule(subject)).collect();
     if let Some(snapshot) = seen {
         hold_against(&mut all, snapshot);
+        all.extend(limits::used(subject, snapshot));
     }
     all.sort_by(|one, other| {
         let key = |advice: &Advice| {

@@ -108,10 +108,14 @@ fn finding(name: &Name, mute: &[(&Standing, Duration)], scene: &Scene<'_>) -> Op
                 set(TimeoutKind::Client)
             ),
         ],
-        fix: vec![
+        fix: [
             fixes::timeout(frontend, TimeoutKind::HttpRequest, "10s"),
             fixes::timeout(frontend, TimeoutKind::HttpKeepAlive, "10s"),
-        ],
+        ]
+        .into_iter()
+        // Once they are ended, each would be logged as an error (408, cR).
+        .chain((!frontend.has("http-ignore-probes")).then(|| fixes::option(frontend, "http-ignore-probes")))
+        .collect(),
         sockets: mute.iter().map(|(standing, _)| standing.held.cookie).collect(),
     })
 }

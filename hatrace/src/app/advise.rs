@@ -165,7 +165,7 @@ async fn seen(options: &AdviseOptions, words: Words, alone: bool) -> Result<Opti
     look_at(&mut live, Depth::Full)?;
     tokio::time::sleep(watch.min.min(Duration::from_secs(1)) + Duration::from_millis(20)).await;
     look_at(&mut live, Depth::Full)?;
-    live.settle(Settle::Lingering).await;
+    live.settle(Settle::Watched).await;
     survey(&mut live, true);
     let snapshot = live.snapshot();
     let supposed = (!options.what_if.is_empty()).then(|| {

@@ -178,7 +178,7 @@ pub async fn drive(
     if stop != Stop::OutputGone {
         // Names as they are now; a second signal doesn't wait for them.
         tokio::select! {
-            () = watch.asker.settle(Settle::Lingering, watch.source.as_mut(), &mut watch.engine) => {}
+            () = watch.asker.settle(Settle::Watched, watch.source.as_mut(), &mut watch.engine) => {}
             () = signals.any() => {}
         }
         survey(watch, true);

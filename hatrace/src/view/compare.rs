@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use hatrace_core::compare::{Comparison, Culprit, Figures, Outcome, Times};
+use hatrace_core::compare::{Comparison, Culprit, Figures, Outcome, Sessions, Times};
 use hatrace_core::snapshot::{Dwell, Snapshot};
+use hatrace_core::stream::ServiceKind;
 use serde_json::{Value, json};
 
 use super::columns::{Align, Cell, Table};
@@ -90,7 +91,46 @@ pub fn write(
         culprits(&of.culprits, page).write(out, page.paint)?;
     }
     writeln!(out)?;
-    times(&of.times).write(out, page.paint)
+    times(&of.times).write(out, page.paint)?;
+    let worth = |one: &&Sessions| one.before.unwrap_or(0).max(one.after.unwrap_or(0)) > 0;
+    let told: Vec<&Sessions> = of.sessions.iter().filter(worth).take(page.rows).collect();
+    if !told.is_empty() {
+        writeln!(out)?;
+        sessions(&told).write(out, page.paint)?;
+    }
+    Ok(())
+}
+
+/// HAProxy's own counts.
+fn sessions(all: &[&Sessions]) -> Table {
+    use Align::{Left, Right};
+    let mut table = Table::new(&[
+        ("PROXY/SERVER", Left),
+        ("KIND", Left),
+        ("SCUR", Right),
+        ("NOW", Right),
+        ("CHANGE", Left),
+    ]);
+    for one in all {
+        let place = [Some(&*one.proxy), one.server.as_deref()];
+        let place: Vec<String> = place.into_iter().flatten().map(words::clean).collect();
+        table.push(vec![
+            Cell::new(place.join("/")),
+            Cell::new(kind(one.kind)),
+            Cell::known(one.before),
+            Cell::known(one.after),
+            Cell::new(one.change.name()),
+        ]);
+    }
+    table
+}
+
+const fn kind(kind: ServiceKind) -> &'static str {
+    match kind {
+        ServiceKind::Frontend => "frontend",
+        ServiceKind::Server => "server",
+        ServiceKind::Backend => "backend",
+    }
 }
 
 fn culprits(all: &[Culprit], page: &Page) -> Table {
@@ -200,6 +240,14 @@ pub fn write_json(
             "before": row.before.as_ref().map(dwell),
             "after": row.after.as_ref().map(dwell),
             "change": row.change.name(),
+        })).collect::<Vec<_>>(),
+        "sessions": of.sessions.iter().map(|one| json!({
+            "kind": kind(one.kind),
+            "proxy": one.proxy,
+            "server": one.server,
+            "before": one.before,
+            "after": one.after,
+            "change": one.change.name(),
         })).collect::<Vec<_>>(),
     });
     writeln!(out, "{object}")

@@ -17,6 +17,8 @@ use crate::port::Source;
 pub(in crate::app) enum Settle {
     /// What lingers without a name, and names that were told a while ago.
     Lingering,
+    /// The same, and the figures of `show stat`, once: the end of a watch.
+    Watched,
     /// Everything: all sessions of every process.
     Sessions {
         /// With the figures of `show stat`.
@@ -46,11 +48,12 @@ impl Asker {
             let now = clock::now();
             let (again, everything, figures) = match what {
                 Settle::Lingering => (Some(self.options.interval), false, false),
+                Settle::Watched => (Some(self.options.interval), false, true),
                 Settle::Sessions { figures } => (Some(Duration::ZERO), true, figures),
             };
             let wants = engine.wants(now, again).remove(&pid).unwrap_or_default();
             let afford = everything || self.affords(pid, now, engine);
-            if (wants.is_empty() && !everything) || !afford {
+            if (wants.is_empty() && !everything && !figures) || !afford {
                 continue;
             }
             self.ask(pid, &wants, everything, figures, source, engine);
