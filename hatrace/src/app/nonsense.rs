@@ -6,11 +6,17 @@
 use std::path::{Path, PathBuf};
 
 use hatrace_core::Engine;
+use hatrace_core::compare::compare;
+use hatrace_core::what_if::WhatIf;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::haproxy::supposed;
 use crate::tape::{Item, Plan, Recorder, Reel};
-use crate::view::{Page, culprits, hlog, report, sessions, stuck};
+use crate::view::compare::Sight;
+use crate::view::{
+    Page, compare as comparison, culprits, hlog, report, sessions, stuck, what_if as supposition,
+};
 
 /// The kept recording of format 1.
 fn kept() -> PathBuf {
@@ -97,11 +103,15 @@ fn read_whole(path: &Path) {
         let mut context = reel.context();
         let mut engine = Engine::new(reel.header().settings, context.started_mono);
         let mut last = context.started_mono;
+        let lines = ["timeout tunnel 1s", "timeout client-fin 2s", "timeout server 3s"];
+        let lines = lines.into_iter().map(|line| supposed(line).unwrap()).collect();
+        let mut what_if = WhatIf::new(lines, context.version());
         while let Some(item) = reel.advance() {
             match item {
                 Item::Input((at, input)) => {
                     engine.handle(at, input);
-                    engine.events();
+                    let events = engine.events();
+                    what_if.watch(&engine, &events);
                     last = last.max(at);
                 }
                 Item::Context(told) => context = *told,
@@ -111,6 +121,14 @@ fn read_whole(path: &Path) {
         let snapshot = engine.snapshot(last);
         let page = Page::default();
         let mut out = Vec::new();
+        let told = what_if.conclude(&engine, &snapshot);
+        supposition::write(&mut out, None, &told, &page).unwrap();
+        let compared = compare(&snapshot, &snapshot);
+        let sight = Sight {
+            snapshot: &snapshot,
+            context: &context,
+        };
+        comparison::write(&mut out, &compared, sight, sight, &page).unwrap();
         report::write(&mut out, &snapshot, &context, &page).unwrap();
         culprits::write(&mut out, &snapshot, &context, &page).unwrap();
         stuck::write(&mut out, &snapshot, &context, &page).unwrap();
