@@ -9,7 +9,6 @@ use hatrace_core::time::Mono;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::asker::Settle;
 use super::source::Watch;
 use super::tap::Tap;
 use crate::clock;
@@ -178,7 +177,7 @@ pub async fn drive(
     if stop != Stop::OutputGone {
         // Names as they are now; a second signal doesn't wait for them.
         tokio::select! {
-            () = watch.asker.settle(Settle::Watched, watch.source.as_mut(), &mut watch.engine) => {}
+            () = watch.asker.settle(watch.last_word, watch.source.as_mut(), &mut watch.engine) => {}
             () = signals.any() => {}
         }
         survey(watch, true);

@@ -25,6 +25,8 @@ pub(super) struct Watch {
     pub(super) engine: Tap,
     pub(super) context: Context,
     pub(super) asker: Asker,
+    /// What is asked at its end: a recording is to be held against others, HAProxy's counts and all.
+    pub(super) last_word: Settle,
 }
 
 /// The target that was named, or found.
@@ -59,6 +61,10 @@ impl Watch {
             engine,
             context,
             asker: Asker::new(options.api.clone(), words),
+            last_word: match options.record.is_empty() && options.compare.is_none() {
+                true => Settle::Lingering,
+                false => Settle::Watched,
+            },
         })
     }
 
@@ -83,6 +89,10 @@ impl Watch {
             engine,
             context,
             asker: Asker::new(options.api.clone(), words),
+            last_word: match options.record.is_empty() && options.compare.is_none() {
+                true => Settle::Lingering,
+                false => Settle::Watched,
+            },
         })
     }
 
