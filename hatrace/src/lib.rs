@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod error;
 pub mod haproxy;
 pub mod kernel;
+pub mod logs;
 pub mod netns;
 pub mod polled;
 pub mod port;

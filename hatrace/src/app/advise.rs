@@ -16,7 +16,7 @@ use super::source::Watch;
 use super::unless_gone;
 use crate::cli::AdviseOptions;
 use crate::error::Problem;
-use crate::haproxy::{Arguments, Whose, configured_by};
+use crate::haproxy::{Whose, configured_by};
 use crate::port::{Context, Depth};
 use crate::target::{Proc, haproxy_version};
 use crate::view::advise::{Looked, write, write_json};
@@ -182,23 +182,7 @@ async fn seen(options: &AdviseOptions, words: Words, alone: bool) -> Result<Opti
 }
 
 fn of_files(files: &[PathBuf]) -> Result<Configured, Problem> {
-    for file in files {
-        std::fs::metadata(file)
-            .map_err(|error| Problem::failed(format!("reading {}: {error}", file.display())))?;
-    }
-    let here =
-        std::env::current_dir().map_err(|error| Problem::failed(format!("finding this folder: {error}")))?;
-    let whose = Whose {
-        arguments: Arguments {
-            files: files.to_vec(),
-            ..Arguments::default()
-        },
-        roots: vec![PathBuf::from("/")],
-        directories: vec![here],
-        environment: std::env::vars().collect(),
-        version: None,
-        started: None,
-    };
+    let whose = Whose::of_files(files)?;
     Ok(Configured {
         configuration: whose.configuration(),
         text: whose.text(),

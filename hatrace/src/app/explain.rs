@@ -4,6 +4,7 @@ use super::replay::{Replayed, replay};
 use super::unless_gone;
 use crate::cli::ExplainOptions;
 use crate::error::Problem;
+use crate::view::explain::endings::{self, Found};
 use crate::view::explain::{self, Entry, seen};
 use crate::view::{Format, Output, OutputError, Page};
 
@@ -12,7 +13,20 @@ pub(super) fn run(options: &ExplainOptions) -> Result<(), Problem> {
     let what = options.what.join(" ");
     let entry = match what.trim() {
         "" => None,
-        what => Some(explain::find(what).ok_or_else(|| unknown(what))?),
+        what => match (explain::find(what), endings::find(what)) {
+            (Some(entry), _) => Some(entry),
+            (None, Some(Found::Ending(ending))) => {
+                return unless_gone(output.draw(|out| match options.output.format {
+                    Format::Json => endings::write_json(out, &ending),
+                    Format::Text => endings::write(out, &ending),
+                }))
+                .map(|_| ());
+            }
+            (None, Some(Found::Unknown(why))) => {
+                return Err(unknown(what).remedy(format!("a termination code: {why}")));
+            }
+            (None, None) => return Err(unknown(what)),
+        },
     };
     let seen = match options.seen.from.is_empty() {
         true => None,

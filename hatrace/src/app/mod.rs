@@ -9,6 +9,7 @@ mod doctor;
 mod drive;
 mod explain;
 mod intervals;
+mod logs;
 #[cfg(test)]
 mod nonsense;
 mod record;
@@ -60,6 +61,7 @@ async fn dispatch(invocation: Invocation, words: Words) -> Result<(), Problem> {
         Invocation::Culprits(options) => culprits::run(&options, words).await,
         Invocation::Advise(options) => advise::run(&options, words).await,
         Invocation::Explain(options) => explain::run(&options),
+        Invocation::Logs(options) => logs::run(&options, words).await,
         Invocation::Stuck(options) => stuck::run(&options, words).await,
         Invocation::Sessions(options) => sessions::run(&options, words).await,
         Invocation::Doctor(options) => doctor::run(&options).await,
@@ -76,6 +78,7 @@ const fn output_of(invocation: &Invocation) -> &OutputOptions {
         | Invocation::Stuck(options) => &options.output,
         Invocation::Advise(options) => &options.watch.output,
         Invocation::Explain(options) => &options.output,
+        Invocation::Logs(options) => &options.output,
         Invocation::Sessions(options) => &options.watch.output,
         Invocation::Record(options) => &options.watch.output,
         Invocation::Doctor(options) => &options.output,

@@ -60,6 +60,9 @@ pub(super) enum Command {
     /// Say what a verdict, a state or a timeout means, and who must act; offline
     #[command(after_help = help::EXPLAIN)]
     Explain(ExplainArgs),
+    /// How sessions ended, by HAProxy's logs: termination codes counted and explained, what became more frequent, stickiness; offline
+    #[command(after_help = help::LOGS)]
+    Logs(LogsArgs),
     /// Say what this host allows, what it costs to lack, and the remedy
     Doctor,
     /// Trace a HAProxy of hatrace's own, with a peer that leaks
@@ -269,6 +272,31 @@ pub(super) struct ExplainArgs {
     /// peer-never-closes, FIN_WAIT2, fin-wait-2, timewait, "timeout client-fin", tcp_fin_timeout, ...; nothing lists them all
     #[arg(value_name = "WHAT", num_args = 0..)]
     pub what: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(super) struct LogsArgs {
+    /// Logs, packed by gzip or not, with any header; `-` or none: standard input
+    #[arg(value_name = "FILE", num_args = 0..)]
+    pub files: Vec<PathBuf>,
+    /// Go on with what is written to the last of them, and show ends that are not normal as they come
+    #[arg(short = 'F', long)]
+    pub follow: bool,
+    /// A format of your own, as HAProxy's `log-format` has it; repeatable
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Vec<String>,
+    /// HAProxy's configuration, for the formats in it; repeatable
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub config: Vec<PathBuf>,
+    /// Show the first lines that were not understood
+    #[arg(long)]
+    pub unparsed: bool,
+    /// As CSV: a row for each frontend and ending
+    #[arg(long, conflicts_with_all = ["json", "format"])]
+    pub csv: bool,
+    /// How many rows to list, or `all` [default: 20, in JSON 10000]
+    #[arg(short = 'n', long, value_name = "LIMIT", value_parser = value::rows)]
+    pub rows: Option<usize>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]

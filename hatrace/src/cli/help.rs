@@ -77,6 +77,17 @@ Examples:
                                                 what that line would have freed, and whom it would have cut
   hatrace advise -f new.cfg --json | jq '.findings[] | {file, line, write}'";
 
+/// Below `logs --help`.
+pub(super) const LOGS: &str = "\
+tcplog, httplog, httpslog, clf, JSON and formats of your own; lines that aren't understood are counted, and shown with --unparsed.
+
+Examples:
+  hatrace logs /var/log/haproxy.log*            what ended how, explained; what became more frequent first
+  journalctl -fu haproxy | hatrace logs -F      ends that are not normal, as they come
+  hatrace logs -f /etc/haproxy/haproxy.cfg haproxy.log      with the formats of that configuration
+  hatrace logs --json haproxy.log | jq '.endings[] | select(.rose_at)'
+  hatrace explain sD                            what a code means; sD--, --NI, NI as well";
+
 /// Below `explain --help`.
 pub(super) const EXPLAIN: &str = "\
 Examples:

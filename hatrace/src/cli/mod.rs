@@ -19,7 +19,7 @@ use clap::error::ErrorKind;
 
 pub use options::{
     AdviseOptions, ApiOptions, BenchOptions, DemoOptions, DoctorOptions, ExplainOptions, Invocation,
-    ModeChoice, Moment, RecordOptions, SessionsOptions, Target, WatchOptions,
+    LogsOptions, ModeChoice, Moment, RecordOptions, SessionsOptions, Target, WatchOptions,
 };
 
 use crate::error::Exit;

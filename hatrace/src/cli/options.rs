@@ -31,6 +31,8 @@ pub enum Invocation {
     Advise(AdviseOptions),
     /// Say what a word means.
     Explain(ExplainOptions),
+    /// Count how sessions ended, by HAProxy's logs.
+    Logs(LogsOptions),
     /// List what is stuck now.
     Stuck(WatchOptions),
     /// List HAProxy's sessions.
@@ -56,7 +58,7 @@ impl Invocation {
             }
             Self::Advise(AdviseOptions { watch, .. }) => watch.without = abilities,
             Self::Doctor(doctor) => doctor.without = abilities,
-            Self::Explain(_) | Self::Demo(_) | Self::BenchEmpty(_) => {}
+            Self::Explain(_) | Self::Logs(_) | Self::Demo(_) | Self::BenchEmpty(_) => {}
         }
         self
     }
@@ -184,6 +186,27 @@ pub struct ExplainOptions {
     pub what: Vec<String>,
     /// Of recordings: what there is of it in them.
     pub seen: WatchOptions,
+    /// Where to and as what.
+    pub output: OutputOptions,
+}
+
+/// What `logs` is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogsOptions {
+    /// The logs; `-` is standard input. None: standard input, unless that is a terminal.
+    pub files: Vec<PathBuf>,
+    /// HAProxy's configuration, for the formats in it.
+    pub configuration: Vec<PathBuf>,
+    /// Formats, as HAProxy has them.
+    pub formats: Vec<String>,
+    /// Go on with what is written to the last of them.
+    pub follow: bool,
+    /// Show lines that were not understood.
+    pub unparsed: bool,
+    /// As CSV.
+    pub csv: bool,
+    /// How many rows to list.
+    pub rows: usize,
     /// Where to and as what.
     pub output: OutputOptions,
 }

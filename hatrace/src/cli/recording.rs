@@ -55,7 +55,7 @@ impl Recording {
                 self.nothing_to_record()?;
                 seen.from.clone_from(&self.from);
             }
-            Invocation::Doctor(_) | Invocation::Demo(_) | Invocation::BenchEmpty(_) => {
+            Invocation::Logs(_) | Invocation::Doctor(_) | Invocation::Demo(_) | Invocation::BenchEmpty(_) => {
                 self.nothing_to_record()?;
                 self.refuse_from("this command reads no recording", "hatrace report --from FILE")?;
             }

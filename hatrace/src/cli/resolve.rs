@@ -6,14 +6,14 @@ use std::time::Duration;
 use hatrace_core::verdicts::By;
 
 use super::args::{
-    AdviseArgs, Args, ByArg, Command, CulpritsArgs, ExplainArgs, ModeArg, ReportArgs, SelectArgs,
+    AdviseArgs, Args, ByArg, Command, CulpritsArgs, ExplainArgs, LogsArgs, ModeArg, ReportArgs, SelectArgs,
     SessionsArgs, SourceArgs, TraceArgs, WatchArgs,
 };
 use super::asked::{Asked, api, both, either_source, either_watch, output, refuse, without_duration};
 use super::codes::bare;
 use super::options::{
     AdviseOptions, ApiOptions, BenchOptions, DemoOptions, DoctorOptions, ExplainOptions, Invocation,
-    RecordOptions, SessionsOptions, Target, WatchOptions,
+    LogsOptions, RecordOptions, SessionsOptions, Target, WatchOptions,
 };
 use super::recording::Recording;
 use crate::error::Problem;
@@ -25,6 +25,8 @@ const DEMO: Duration = Duration::from_secs(25);
 const JSON_ROWS: usize = 10_000;
 /// Sessions in a list that is read.
 const SESSION_ROWS: usize = 20;
+/// Ways to end in a page that is read.
+const LOG_ROWS: usize = 20;
 /// Sockets in a report that is read.
 const REPORT_ROWS: usize = 10;
 
@@ -58,6 +60,7 @@ fn invocation(args: Args) -> Result<Invocation, Problem> {
         Some(Command::Report(own)) => report(own, before, target, api, output),
         Some(Command::Culprits(own)) => culprits(own, before, target, api, output),
         Some(Command::Advise(own)) => advise(own, &before, target, api, output),
+        Some(Command::Logs(own)) => logs(own, &before, &target, output),
         Some(Command::Explain(own)) => explain(&own, &before, target, api, output),
         Some(Command::Stuck(own)) => {
             refuse(before.all, "-a/--all", "stuck")?;
@@ -223,6 +226,30 @@ fn advise(
         files: own.file,
         what_if: own.what_if,
         watch,
+    }))
+}
+
+fn logs(
+    own: LogsArgs,
+    before: &TraceArgs,
+    target: &Target,
+    output: OutputOptions,
+) -> Result<Invocation, Problem> {
+    refuse(*before != TraceArgs::default(), "the options before it", "logs")?;
+    refuse(target.pids.is_some(), "--pid (it needs no HAProxy)", "logs")?;
+    let rows = own.rows.unwrap_or(match output.format {
+        Format::Text => LOG_ROWS,
+        Format::Json => JSON_ROWS,
+    });
+    Ok(Invocation::Logs(LogsOptions {
+        files: own.files,
+        configuration: own.config,
+        formats: own.log_format,
+        follow: own.follow,
+        unparsed: own.unparsed,
+        csv: own.csv,
+        rows,
+        output,
     }))
 }
 

@@ -14,7 +14,7 @@ mod round;
 mod verbatim;
 
 pub use address::Address;
-pub use config::{Arguments, Whose, supposed};
+pub use config::{Whose, log_formats, supposed};
 pub use find::configured_by;
 pub use parse::Names;
 pub use reach::Reach;

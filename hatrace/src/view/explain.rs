@@ -1,5 +1,6 @@
 //! What verdicts, states, holders and timeouts mean, in plain words, with who must act. Offline: it is all in here.
 
+pub mod endings;
 pub mod seen;
 mod states;
 mod timeouts;

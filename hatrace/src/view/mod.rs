@@ -17,6 +17,7 @@ pub mod explain;
 pub mod findings;
 pub mod hlog;
 pub mod json;
+pub mod logs;
 pub mod names;
 pub mod out;
 pub mod page;

@@ -6,6 +6,7 @@ mod arguments;
 mod condition;
 mod files;
 mod lines;
+mod log_formats;
 mod sections;
 mod sockets;
 mod supposed;
@@ -21,10 +22,12 @@ use hatrace_core::config::{Configuration, Doubt};
 use hatrace_core::stream::Name;
 
 pub use arguments::{Arguments, arguments};
+pub use log_formats::log_formats;
 pub use sockets::Sockets;
 pub use supposed::supposed;
 pub use words::Environment;
 
+use crate::error::Problem;
 use files::File;
 use lines::{Line, Reader};
 
@@ -46,6 +49,30 @@ pub struct Whose {
 }
 
 impl Whose {
+    /// Of files by themselves, as they would be read here: nobody runs with them.
+    ///
+    /// # Errors
+    /// One that isn't there.
+    pub fn of_files(files: &[PathBuf]) -> Result<Self, Problem> {
+        for file in files {
+            std::fs::metadata(file)
+                .map_err(|error| Problem::failed(format!("reading {}: {error}", file.display())))?;
+        }
+        let here = std::env::current_dir()
+            .map_err(|error| Problem::failed(format!("finding this folder: {error}")))?;
+        Ok(Self {
+            arguments: Arguments {
+                files: files.to_vec(),
+                ..Arguments::default()
+            },
+            roots: vec![PathBuf::from("/")],
+            directories: vec![here],
+            environment: std::env::vars().collect(),
+            version: None,
+            started: None,
+        })
+    }
+
     /// What it was configured with, as far as that can be told.
     #[must_use]
     pub fn configuration(&self) -> Configuration {

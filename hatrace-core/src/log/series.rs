@@ -1,0 +1,84 @@
+//! Counts over time, by steps that grow with the time there is.
+
+use std::collections::BTreeMap;
+
+/// Steps at most: the width doubles beyond it.
+const STEPS: i64 = 360;
+
+/// The steps' width, one for all series: they can be held against each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Steps {
+    /// In milliseconds.
+    pub(super) width: i64,
+    first: Option<i64>,
+    last: i64,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self {
+            width: 1000,
+            first: None,
+            last: 0,
+        }
+    }
+}
+
+impl Steps {
+    /// Makes room for a moment; how often the width has doubled for it.
+    pub(super) fn stretch(&mut self, at: i64) -> u32 {
+        let (first, last) = match self.first {
+            Some(first) => (first.min(at), self.last.max(at)),
+            None => (at, at),
+        };
+        (self.first, self.last) = (Some(first), last);
+        let mut doubled = 0;
+        while last.saturating_sub(first) / self.width >= STEPS && doubled < 62 {
+            self.width = self.width.saturating_mul(2);
+            doubled += 1;
+        }
+        doubled
+    }
+}
+
+/// One count over time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Series {
+    steps: BTreeMap<i64, u64>,
+}
+
+impl Series {
+    pub(super) fn add(&mut self, at: i64, width: i64) {
+        *self.steps.entry(at.div_euclid(width)).or_default() += 1;
+    }
+
+    pub(super) fn double(&mut self, times: u32) {
+        for _ in 0..times {
+            for (step, count) in std::mem::take(&mut self.steps) {
+                *self.steps.entry(step.div_euclid(2)).or_default() += count;
+            }
+        }
+    }
+
+    pub(super) fn at(&self, step: i64) -> u64 {
+        self.steps.get(&step).copied().unwrap_or(0)
+    }
+
+    /// The first and the last step with anything in it.
+    pub(super) fn span(&self) -> Option<(i64, i64)> {
+        Some((*self.steps.keys().next()?, *self.steps.keys().next_back()?))
+    }
+
+    /// In so many parts of equal length, between two steps.
+    pub(super) fn parts(&self, span: (i64, i64), parts: usize) -> Vec<u64> {
+        let length = (span.1 - span.0 + 1).max(1);
+        let mut sums = vec![0; parts];
+        for (step, count) in self.steps.range(span.0..=span.1) {
+            let part = (step - span.0).saturating_mul(i64::try_from(parts).unwrap_or(1)) / length;
+            if let Some(sum) = usize::try_from(part).ok().and_then(|part| sums.get_mut(part)) {
+                *sum += count;
+            }
+        }
+        sums
+    }
+}

@@ -1,0 +1,411 @@
+//! `logs`: how sessions ended, counted and explained; what became more frequent first.
+
+mod data;
+
+use std::io::{self, Write};
+
+use hatrace_core::ending::{self, Code, Severity};
+use hatrace_core::log::{Counted, Entry, Persistence, Summary, Written};
+use hatrace_core::verdicts::Prefix;
+
+use super::columns::{Align, Cell, Table};
+use super::page::Page;
+use super::paint::Ink;
+use super::words;
+pub use data::{write_csv, write_entry, write_json};
+
+/// What was read, beside what it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    /// The files.
+    pub files: Vec<String>,
+    /// Lines with anything in them.
+    pub lines: u64,
+    /// Messages of HAProxy's about itself.
+    pub messages: u64,
+    /// Lines that were not understood.
+    pub unknown: u64,
+    /// Lines longer than any may be.
+    pub too_long: u64,
+    /// The first of those that were not understood, as they stand.
+    pub examples: Vec<String>,
+    /// Why not all of it could be read.
+    pub failures: Vec<String>,
+}
+
+/// `2026-11-20 09:49:15`: by the clock of whoever wrote it.
+#[must_use]
+pub fn moment(at: Written) -> String {
+    jiff::Timestamp::from_millisecond(at).map_or_else(
+        |_| "?".to_owned(),
+        |at| {
+            at.to_zoned(jiff::tz::TimeZone::UTC)
+                .strftime("%Y-%m-%d %H:%M:%S")
+                .to_string()
+        },
+    )
+}
+
+/// `48.2%`.
+#[expect(clippy::cast_precision_loss, reason = "counts of log lines")]
+fn share(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "-".to_owned();
+    }
+    let percent = part as f64 / whole as f64 * 100.0;
+    if part > 0 && percent < 0.1 {
+        "<0.1%".to_owned()
+    } else {
+        format!("{percent:.1}%")
+    }
+}
+
+/// Counts as a small chart: a column each, as high as it is of the highest.
+#[must_use]
+pub fn chart(counts: &[u64]) -> String {
+    const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let most = counts.iter().copied().max().unwrap_or(0);
+    let column = |count: u64| match count {
+        0 => '.',
+        count => {
+            let step = u128::from(count) * 8 / u128::from(most.max(1));
+            let step = usize::try_from(step).unwrap_or(0).saturating_sub(1);
+            STEPS.get(step).copied().unwrap_or('█')
+        }
+    };
+    counts.iter().map(|count| column(*count)).collect()
+}
+
+/// The whole view.
+///
+/// # Errors
+/// The writer's.
+pub fn write(out: &mut dyn Write, read: &Read, summary: &Summary, page: &Page) -> io::Result<()> {
+    head(out, read, summary, page)?;
+    let rises: Vec<&Counted> = rises(summary);
+    for counted in rises.iter().take(page.rows) {
+        writeln!(out, "{}", page.paint.dab(Ink::Bad, &rose(counted)))?;
+    }
+    for counted in summary.ways.iter().filter(|way| way.severity == Severity::Alarm) {
+        let line = format!(
+            "alarm: {} of {} ended {}: {}",
+            counted.count,
+            words::clean(&counted.frontend),
+            counted.code,
+            counted.code.meaning()
+        );
+        writeln!(out, "{}", page.paint.dab(Ink::Bad, &line))?;
+    }
+    if summary.sessions == 0 {
+        return unknown(out, read, page);
+    }
+    writeln!(out)?;
+    ways(summary, page).write(out, page.paint)?;
+    if summary.ways.len() > page.rows {
+        writeln!(out, "... {} more: -n all", summary.ways.len() - page.rows)?;
+    }
+    explained(out, summary, page)?;
+    servers(out, summary, page)?;
+    persistence(out, &summary.persistence, page)?;
+    unknown(out, read, page)
+}
+
+fn head(out: &mut dyn Write, read: &Read, summary: &Summary, page: &Page) -> io::Result<()> {
+    let span = match (summary.first, summary.last) {
+        (Some(first), Some(last)) => {
+            format!(" · {} to {} (the log's own clock)", moment(first), moment(last))
+        }
+        _ => String::new(),
+    };
+    let line = format!("{}{span}", words::clean(&read.files.join(", ")));
+    writeln!(out, "{}", page.paint.dab(Ink::Faint, &line))?;
+    let mut parts = vec![
+        format!("{} lines", read.lines),
+        format!("{} sessions", summary.sessions),
+    ];
+    for (count, what) in [
+        (summary.connections, "connections that came to none"),
+        (read.messages, "messages"),
+        (summary.early, "logged before their end"),
+        (summary.truncated, "cut off"),
+        (summary.uncoded, "without a termination code"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    writeln!(out, "{}", page.paint.dab(Ink::Head, &parts.join(", ")))?;
+    for failure in &read.failures {
+        let line = format!("notice: not all of it was read: {}", words::clean(failure));
+        writeln!(out, "{}", page.paint.dab(Ink::Warn, &line))?;
+    }
+    Ok(())
+}
+
+/// What became more frequent, the most of it first.
+fn rises(summary: &Summary) -> Vec<&Counted> {
+    let mut rises: Vec<&Counted> = summary.ways.iter().filter(|way| way.rise.is_some()).collect();
+    rises.sort_by_key(|way| std::cmp::Reverse(way.rise.map_or(0, |rise| rise.after)));
+    rises
+}
+
+/// `cD on fe_ws rose 12-fold at 14:02, 91.0% from 10.2.0.0/24`.
+fn rose(counted: &Counted) -> String {
+    let Some(rise) = counted.rise else {
+        return String::new();
+    };
+    let at = counted.rose_at.map_or_else(|| "?".to_owned(), moment);
+    let fold = if rise.before == 0 {
+        "began".to_owned()
+    } else {
+        format!("rose {:.0}-fold", rise.fold)
+    };
+    let mut line = format!(
+        "{} on {} {fold} at {at}: {} since, {} before",
+        counted.code,
+        words::clean(&counted.frontend),
+        rise.after,
+        rise.before
+    );
+    if let Some((network, count)) = counted.networks.first() {
+        line.push_str(&format!(", {} from {network}", share(*count, counted.count)));
+    }
+    line
+}
+
+fn ways(summary: &Summary, page: &Page) -> Table {
+    use Align::{Left, Right};
+    let mut table = Table::new(&[
+        ("CODE", Left),
+        ("FRONTEND", Left),
+        ("COUNT", Right),
+        ("SHARE", Right),
+        ("OVER TIME", Left),
+        ("FROM", Left),
+        ("KIND", Left),
+    ]);
+    for way in summary.ways.iter().take(page.rows) {
+        let ink = match way.severity {
+            Severity::Normal | Severity::Meant => Ink::Plain,
+            Severity::Anomaly => Ink::Warn,
+            Severity::Alarm => Ink::Bad,
+        };
+        table.push(vec![
+            Cell::inked(ink, way.code),
+            Cell::new(words::clean(&way.frontend).replace(' ', "_")),
+            Cell::new(way.count),
+            Cell::new(share(way.count, way.of)),
+            Cell::new(chart(&way.over_time)),
+            Cell::known(from(way)),
+            Cell::new(way.severity.name()),
+        ]);
+    }
+    table
+}
+
+/// The network most of them come from: `10.2.0.0/24:91.0%`.
+fn from(way: &Counted) -> Option<String> {
+    let (network, count) = way.networks.first()?;
+    Some(format!(
+        "{}:{}",
+        Prefix::to_string(network),
+        share(*count, way.count)
+    ))
+}
+
+/// What the codes mean that matter, each once.
+fn explained(out: &mut dyn Write, summary: &Summary, page: &Page) -> io::Result<()> {
+    let mut told: Vec<Code> = Vec::new();
+    for way in &summary.ways {
+        if way.severity >= Severity::Anomaly && !told.contains(&way.code) {
+            told.push(way.code);
+        }
+    }
+    for code in told.iter().take(page.rows) {
+        writeln!(out)?;
+        let line = format!("{code}  {}", code.meaning());
+        writeln!(out, "{}", page.paint.dab(Ink::Head, &line))?;
+        if let Some(pair) = ending::pair(code.ending()) {
+            if !pair.cause.is_empty() {
+                writeln!(out, "    {}", pair.cause)?;
+            }
+            for act in pair.act {
+                writeln!(out, "    do  {act}")?;
+            }
+        }
+        let waits = summary.ways.iter().filter(|way| way.code == *code);
+        for (way, queue) in waits.filter_map(|way| Some((way, way.queue?))) {
+            writeln!(
+                out,
+                "    on {} they waited (Tw) {} ms in the middle, {} ms nine of ten, {} ms at most",
+                words::clean(&way.frontend),
+                queue.p50,
+                queue.p90,
+                queue.max
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Servers with ends that are not normal.
+fn servers(out: &mut dyn Write, summary: &Summary, page: &Page) -> io::Result<()> {
+    use Align::{Left, Right};
+    let odd = |code: &Code| code.severity() >= Severity::Anomaly;
+    let mut table = Table::new(&[
+        ("SERVER", Left),
+        ("CODE", Left),
+        ("COUNT", Right),
+        ("SHARE", Right),
+    ]);
+    for (server, code, count) in summary
+        .by_server
+        .iter()
+        .filter(|(_, code, _)| odd(code))
+        .take(page.rows)
+    {
+        let all = summary.by_server.iter().filter(|(other, ..)| other == server);
+        let all: u64 = all.map(|(_, _, count)| count).sum();
+        table.push(vec![
+            Cell::new(words::clean(server).replace(' ', "_")),
+            Cell::new(code),
+            Cell::new(count),
+            Cell::new(share(*count, all)),
+        ]);
+    }
+    if table.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    table.write(out, page.paint)
+}
+
+/// What of stickiness fails, in words.
+#[must_use]
+pub fn verdicts(told: &Persistence) -> Vec<String> {
+    let known = told.requests.saturating_sub(told.newcomers);
+    let mut all = Vec::new();
+    let mut say = |count: u64, why: &str| {
+        if count > 0 {
+            all.push(format!(
+                "{} of the requests with a cookie ({count}): {why}",
+                share(count, known)
+            ));
+        }
+    };
+    say(
+        told.unknown_server,
+        "users are re-authenticating because their cookie names a server that isn't configured any more",
+    );
+    say(
+        told.server_down,
+        "users are re-authenticating because the server that their cookie names is down",
+    );
+    say(
+        told.redispatched,
+        "users are re-authenticating because their server could not be reached though it was not marked down",
+    );
+    say(
+        told.expired,
+        "users may be re-authenticating because their cookie is older than maxidle or maxlife",
+    );
+    if told.newcomers * 2 > told.requests && told.requests >= 100 {
+        all.push(format!(
+            "{} of all requests come without a cookie: cookies that don't come back (domain, path, TLS only), or clients that keep none",
+            share(told.newcomers, told.requests)
+        ));
+    }
+    all
+}
+
+fn persistence(out: &mut dyn Write, told: &Persistence, page: &Page) -> io::Result<()> {
+    if told.requests == 0 {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let head = format!("stickiness: {} requests with a cookie configured", told.requests);
+    writeln!(out, "{}", page.paint.dab(Ink::Head, &head))?;
+    let pairs: Vec<String> = told
+        .pairs
+        .iter()
+        .take(10)
+        .map(|(pair, count)| {
+            let name: String = pair.iter().map(|letter| char::from(*letter)).collect();
+            format!("{name} {}", share(*count, told.requests))
+        })
+        .collect();
+    writeln!(out, "  {}", pairs.join(", "))?;
+    for line in verdicts(told) {
+        writeln!(out, "  {}", page.paint.dab(Ink::Warn, &line))?;
+    }
+    Ok(())
+}
+
+fn unknown(out: &mut dyn Write, read: &Read, page: &Page) -> io::Result<()> {
+    if read.too_long > 0 {
+        writeln!(
+            out,
+            "{} lines were longer than 1 MiB and passed over",
+            read.too_long
+        )?;
+    }
+    if read.unknown == 0 {
+        return Ok(());
+    }
+    let line = format!(
+        "{} lines were not understood{}",
+        read.unknown,
+        if read.examples.is_empty() {
+            ": --unparsed shows them, --log-format or -f haproxy.cfg tells their format"
+        } else {
+            ""
+        }
+    );
+    writeln!(out, "{}", page.paint.dab(Ink::Warn, &line))?;
+    for example in &read.examples {
+        writeln!(out, "  {}", words::clean(example))?;
+    }
+    Ok(())
+}
+
+/// One session as it is followed: when, where, who, how it ended and what that means.
+#[must_use]
+pub fn line(entry: &Entry<'_>, page: &Page) -> Option<String> {
+    let code = entry.code.filter(|code| code.severity() >= Severity::Anomaly)?;
+    let text = |bytes: &[u8]| words::clean(&String::from_utf8_lossy(bytes));
+    let at = entry.ended().map_or_else(|| "-".to_owned(), moment);
+    let client = match (entry.client, entry.client_port) {
+        (Some(ip), Some(port)) => std::net::SocketAddr::new(ip, port).to_string(),
+        (Some(ip), None) => ip.to_string(),
+        (None, _) => "-".to_owned(),
+    };
+    let ink = if code.severity() == Severity::Alarm {
+        Ink::Bad
+    } else {
+        Ink::Warn
+    };
+    let code = page.paint.dab(ink, &code.to_string()).to_string() + "  " + &code.meaning();
+    Some(format!(
+        "{at} {} {}/{} {client} {code}",
+        text(entry.frontend),
+        text(entry.backend),
+        text(entry.server)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn charts_and_shares() {
+        assert_eq!(chart(&[0, 1, 4, 8]), ".▁▄█");
+        assert_eq!(chart(&[]), "");
+        assert_eq!(chart(&[u64::MAX, 1]), "█▁");
+        assert_eq!(share(1, 3), "33.3%");
+        assert_eq!(share(1, 100_000), "<0.1%");
+        assert_eq!(share(0, 0), "-");
+        assert_eq!(moment(1_795_168_155_083), "2026-11-20 09:49:15");
+        assert_eq!(moment(i64::MAX), "?");
+    }
+}
