@@ -14,6 +14,7 @@ mod endings;
 mod held;
 mod identity;
 mod layers;
+mod logs;
 mod matrix;
 mod odd;
 mod orphaned;

@@ -66,7 +66,7 @@ pub static PAIRS: [Pair; 29] = [
         Anomaly,
         "the client aborted while data was transferred",
         "A browser that was closed or crashed, a firewall in between that cut the connection, or a keep-alive connection that the client ended first.",
-        &["`hatrace logs` with a trace says whether it was a RST, and whose"],
+        &[],
     ),
     of(
         *b"cD",
@@ -192,7 +192,7 @@ pub static PAIRS: [Pair; 29] = [
         Anomaly,
         "the server's connection broke while data was transferred",
         "A server that crashed or was restarted, or something in between that sent a RST.",
-        &["`hatrace logs` with a trace says whether the kernel saw a RST"],
+        &["look into the server's own log at that time"],
     ),
     of(
         *b"sD",

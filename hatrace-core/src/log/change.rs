@@ -69,8 +69,9 @@ mod tests {
     fn series(counts: &[u64]) -> Series {
         let mut series = Series::default();
         for (step, count) in (0..).zip(counts) {
-            (0..*count).for_each(|_| series.add(step, 1));
+            (0..*count).for_each(|_| series.add(step));
         }
+        series.settle();
         series
     }
 

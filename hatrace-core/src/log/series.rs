@@ -10,16 +10,15 @@ const STEPS: i64 = 360;
 pub(super) struct Steps {
     /// In milliseconds.
     pub(super) width: i64,
-    first: Option<i64>,
-    last: i64,
+    /// The first moment and the last.
+    span: Option<(i64, i64)>,
 }
 
 impl Default for Steps {
     fn default() -> Self {
         Self {
             width: 1000,
-            first: None,
-            last: 0,
+            span: None,
         }
     }
 }
@@ -27,17 +26,26 @@ impl Default for Steps {
 impl Steps {
     /// Makes room for a moment; how often the width has doubled for it.
     pub(super) fn stretch(&mut self, at: i64) -> u32 {
-        let (first, last) = match self.first {
-            Some(first) => (first.min(at), self.last.max(at)),
-            None => (at, at),
-        };
-        (self.first, self.last) = (Some(first), last);
+        let (first, last) = self
+            .span
+            .map_or((at, at), |(first, last)| (first.min(at), last.max(at)));
+        self.span = Some((first, last));
         let mut doubled = 0;
-        while last.saturating_sub(first) / self.width >= STEPS && doubled < 62 {
+        while last.saturating_sub(first) >= self.width.saturating_mul(STEPS) && doubled < 62 {
             self.width = self.width.saturating_mul(2);
             doubled += 1;
         }
         doubled
+    }
+
+    /// The first moment and the last.
+    pub(super) fn ends(&self) -> impl Iterator<Item = i64> + use<> {
+        self.span.into_iter().flat_map(|(first, last)| [first, last])
+    }
+
+    /// The step that a moment is in.
+    pub(super) const fn step(&self, at: i64) -> i64 {
+        at.div_euclid(self.width)
     }
 }
 
@@ -45,18 +53,44 @@ impl Steps {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Series {
     steps: BTreeMap<i64, u64>,
+    /// The step at hand, and what is to be added to it: most lines are of the same one as the line before.
+    hot: (i64, u64),
 }
 
 impl Series {
-    pub(super) fn add(&mut self, at: i64, width: i64) {
-        *self.steps.entry(at.div_euclid(width)).or_default() += 1;
+    pub(super) fn add(&mut self, step: i64) {
+        if step != self.hot.0 {
+            self.settle();
+            self.hot.0 = step;
+        }
+        self.hot.1 += 1;
+    }
+
+    /// Puts what was added into its step: before anything is read.
+    pub(super) fn settle(&mut self) {
+        let (step, count) = self.hot;
+        if count > 0 {
+            *self.steps.entry(step).or_default() += count;
+            self.hot.1 = 0;
+        }
     }
 
     pub(super) fn double(&mut self, times: u32) {
+        self.settle();
+        self.hot = (i64::MIN, 0);
         for _ in 0..times {
             for (step, count) in std::mem::take(&mut self.steps) {
                 *self.steps.entry(step.div_euclid(2)).or_default() += count;
             }
+        }
+    }
+
+    /// Takes another one's in, of the same steps.
+    pub(super) fn merge(&mut self, mut other: Self) {
+        self.settle();
+        other.settle();
+        for (step, count) in other.steps {
+            *self.steps.entry(step).or_default() += count;
         }
     }
 

@@ -14,46 +14,73 @@ use crate::verdicts::Prefix;
 const NETWORKS: usize = 4000;
 const NAMES: usize = 20_000;
 
-/// A frontend's number, or a server's.
-type Number = usize;
-
-/// Names, each by a number.
-#[derive(Debug, Default)]
-struct Names {
-    known: BTreeMap<Vec<u8>, Number>,
+/// What is counted by name, each once; beyond the bound all are one.
+#[derive(Debug)]
+struct Named<T> {
+    numbers: BTreeMap<Vec<u8>, usize>,
+    all: Vec<T>,
 }
 
-impl Names {
-    /// The number of a name; beyond the bound all are one.
-    fn number(&mut self, name: &[u8]) -> Number {
-        let next = self.known.len();
-        match self.known.get(name) {
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self {
+            numbers: BTreeMap::new(),
+            all: Vec::new(),
+        }
+    }
+}
+
+impl<T: Default> Named<T> {
+    fn of(&mut self, name: &[u8]) -> Option<&mut T> {
+        let next = self.all.len();
+        let number = match self.numbers.get(name) {
             Some(number) => *number,
-            None if next >= NAMES => NAMES,
             None => {
-                self.known.insert(name.to_vec(), next);
-                next
+                let name = if next < NAMES { name } else { OTHERS };
+                let number = *self.numbers.entry(name.to_vec()).or_insert(next);
+                if number == next {
+                    self.all.push(T::default());
+                }
+                number
+            }
+        };
+        self.all.get_mut(number)
+    }
+
+    /// Takes another one's in.
+    fn merge(&mut self, other: Self, mut merge: impl FnMut(&mut T, T)) {
+        let mut all: Vec<Option<T>> = other.all.into_iter().map(Some).collect();
+        for (name, number) in other.numbers {
+            let theirs = all.get_mut(number).and_then(Option::take);
+            if let (Some(own), Some(theirs)) = (self.of(&name), theirs) {
+                merge(own, theirs);
             }
         }
     }
 
-    fn names(&self) -> BTreeMap<Number, String> {
-        let text = |name: &Vec<u8>| String::from_utf8_lossy(name).into_owned();
-        let mut names: BTreeMap<Number, String> = self
-            .known
-            .iter()
-            .map(|(name, number)| (*number, text(name)))
-            .collect();
-        if names.len() >= NAMES {
-            names.insert(NAMES, "(others)".to_owned());
-        }
-        names
+    /// By name.
+    fn iter(&self) -> impl Iterator<Item = (String, &T)> {
+        self.numbers.iter().filter_map(|(name, number)| {
+            Some((String::from_utf8_lossy(name).into_owned(), self.all.get(*number)?))
+        })
     }
+}
+
+/// What stands for names beyond the bound.
+const OTHERS: &[u8] = b"(others)";
+
+/// A frontend.
+#[derive(Debug, Default)]
+struct Frontend {
+    sessions: u64,
+    series: Series,
+    ways: BTreeMap<Code, Way>,
 }
 
 /// One way to end, at one frontend.
 #[derive(Debug)]
 struct Way {
+    severity: Severity,
     count: u64,
     series: Series,
     networks: BTreeMap<Prefix, u64>,
@@ -61,6 +88,58 @@ struct Way {
     elsewhere: u64,
     /// `Tw` in milliseconds, where that is what matters.
     queue: Option<Histogram<u64>>,
+}
+
+impl Way {
+    fn new(code: Code) -> Self {
+        let waits = matches!(code.ending()[1], b'T' | b'Q');
+        Self {
+            severity: code.severity(),
+            count: 0,
+            series: Series::default(),
+            networks: BTreeMap::new(),
+            elsewhere: 0,
+            queue: waits
+                .then(|| Histogram::new_with_bounds(1, 86_400_000, 2).ok())
+                .flatten(),
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        self.series.merge(other.series);
+        self.elsewhere += other.elsewhere;
+        for (network, count) in other.networks {
+            if self.networks.len() < NETWORKS || self.networks.contains_key(&network) {
+                *self.networks.entry(network).or_default() += count;
+            } else {
+                self.elsewhere += count;
+            }
+        }
+        if let (Some(own), Some(theirs)) = (&mut self.queue, other.queue) {
+            // Both were made alike.
+            let _ = own.add(theirs);
+        }
+    }
+
+    fn session(&mut self, entry: &Entry<'_>, step: Option<i64>) {
+        self.count += 1;
+        step.into_iter().for_each(|step| self.series.add(step));
+        if let (Some(queue), Some(wait)) = (&mut self.queue, entry.queue) {
+            queue.saturating_record(u64::try_from(wait).unwrap_or(0).max(1));
+        }
+        // Whose normal ends they are nobody asks.
+        if self.severity == Severity::Normal {
+            return;
+        }
+        match entry.client.map(Prefix::of) {
+            Some(network) if self.networks.len() < NETWORKS || self.networks.contains_key(&network) => {
+                *self.networks.entry(network).or_default() += 1;
+            }
+            Some(_) => self.elsewhere += 1,
+            None => {}
+        }
+    }
 }
 
 /// Everything that is counted.
@@ -73,18 +152,52 @@ pub struct Tally {
     uncoded: u64,
     codes: BTreeMap<Code, u64>,
     statuses: BTreeMap<u16, u64>,
-    frontends: Names,
-    servers: Names,
-    by_frontend: BTreeMap<Number, Series>,
-    sessions_by: BTreeMap<Number, u64>,
-    by_server: BTreeMap<(Number, Code), u64>,
-    ways: BTreeMap<(Number, Code), Way>,
+    frontends: Named<Frontend>,
+    servers: Named<BTreeMap<Code, u64>>,
     steps: Steps,
     first: Option<Written>,
     last: Option<Written>,
 }
 
 impl Tally {
+    /// Takes in what another one has counted: of other lines of the same logs.
+    pub fn merge(&mut self, mut other: Self) {
+        self.sessions += other.sessions;
+        self.connections += other.connections;
+        self.early += other.early;
+        self.truncated += other.truncated;
+        self.uncoded += other.uncoded;
+        for (code, count) in other.codes.iter() {
+            *self.codes.entry(*code).or_default() += count;
+        }
+        for (status, count) in other.statuses.iter() {
+            *self.statuses.entry(*status).or_default() += count;
+        }
+        self.seen(other.first);
+        self.seen(other.last);
+        // Both by the same steps: those of all their moments together.
+        for at in other.steps.ends() {
+            self.step(at);
+        }
+        for at in self.steps.ends() {
+            other.step(at);
+        }
+        self.servers
+            .merge(std::mem::take(&mut other.servers), |own, theirs| {
+                for (code, count) in theirs {
+                    *own.entry(code).or_default() += count;
+                }
+            });
+        self.frontends
+            .merge(std::mem::take(&mut other.frontends), |own, theirs| {
+                own.sessions += theirs.sessions;
+                own.series.merge(theirs.series);
+                for (code, way) in theirs.ways {
+                    own.ways.entry(code).or_insert_with(|| Way::new(code)).merge(way);
+                }
+            });
+    }
+
     /// A connection that came to no session.
     pub fn connection(&mut self, entry: &Entry<'_>) {
         self.connections += 1;
@@ -100,65 +213,45 @@ impl Tally {
         if let Some(status) = entry.status {
             *self.statuses.entry(status).or_default() += 1;
         }
-        let frontend = self.frontends.number(entry.frontend);
-        *self.sessions_by.entry(frontend).or_default() += 1;
-        if let Some(at) = entry.ended() {
-            let doubled = self.steps.stretch(at);
-            if doubled > 0 {
-                self.by_frontend
-                    .values_mut()
-                    .for_each(|series| series.double(doubled));
-                self.ways.values_mut().for_each(|way| way.series.double(doubled));
-            }
-            self.by_frontend
-                .entry(frontend)
-                .or_default()
-                .add(at, self.steps.width);
-        }
+        let step = entry.ended().map(|at| self.step(at));
         let Some(code) = entry.code else {
             self.uncoded += 1;
+            if let Some(frontend) = self.frontends.of(entry.frontend) {
+                frontend.sessions += 1;
+                step.into_iter().for_each(|step| frontend.series.add(step));
+            }
             return;
         };
         *self.codes.entry(code).or_default() += 1;
         let bare = code.without_cookie();
         if entry.has_server() {
             let mut name = [0u8; 256];
-            let name = joined(entry.backend, entry.server, &mut name);
-            let server = self.servers.number(name);
-            *self.by_server.entry((server, bare)).or_default() += 1;
+            let server = self.servers.of(joined(entry.backend, entry.server, &mut name));
+            server
+                .into_iter()
+                .for_each(|codes| *codes.entry(bare).or_default() += 1);
         }
-        self.way(frontend, bare, entry);
+        if let Some(frontend) = self.frontends.of(entry.frontend) {
+            frontend.sessions += 1;
+            step.into_iter().for_each(|step| frontend.series.add(step));
+            let way = frontend.ways.entry(bare).or_insert_with(|| Way::new(bare));
+            way.session(entry, step);
+        }
     }
 
-    fn way(&mut self, frontend: Number, code: Code, entry: &Entry<'_>) {
-        let waits = matches!(code.ending()[1], b'T' | b'Q');
-        let way = self.ways.entry((frontend, code)).or_insert_with(|| Way {
-            count: 0,
-            series: Series::default(),
-            networks: BTreeMap::new(),
-            elsewhere: 0,
-            queue: waits
-                .then(|| Histogram::new_with_bounds(1, 86_400_000, 2).ok())
-                .flatten(),
-        });
-        way.count += 1;
-        if let Some(at) = entry.ended() {
-            way.series.add(at, self.steps.width);
-        }
-        if let (Some(queue), Some(wait)) = (&mut way.queue, entry.queue) {
-            queue.saturating_record(u64::try_from(wait).unwrap_or(0).max(1));
-        }
-        // Whose normal ends they are nobody asks.
-        if code.severity() == Severity::Normal {
-            return;
-        }
-        match entry.client.map(Prefix::of) {
-            Some(network) if way.networks.len() < NETWORKS || way.networks.contains_key(&network) => {
-                *way.networks.entry(network).or_default() += 1;
+    /// The step of a moment; where there isn't room for it, all steps become wider.
+    fn step(&mut self, at: Written) -> i64 {
+        let doubled = self.steps.stretch(at);
+        if doubled > 0 {
+            for frontend in &mut self.frontends.all {
+                frontend.series.double(doubled);
+                frontend
+                    .ways
+                    .values_mut()
+                    .for_each(|way| way.series.double(doubled));
             }
-            Some(_) => way.elsewhere += 1,
-            None => {}
         }
+        self.steps.step(at)
     }
 
     fn seen(&mut self, at: Option<Written>) {
@@ -169,17 +262,22 @@ impl Tally {
 
     /// What it comes to.
     #[must_use]
-    pub fn summary(&self) -> Summary {
-        let frontends = self.frontends.names();
-        let servers = self.servers.names();
-        let name = |names: &BTreeMap<Number, String>, number: Number| {
-            names.get(&number).cloned().unwrap_or_default()
-        };
-        let mut ways: Vec<Counted> = self
-            .ways
+    pub fn summary(&mut self) -> Summary {
+        for frontend in &mut self.frontends.all {
+            frontend.series.settle();
+            frontend.ways.values_mut().for_each(|way| way.series.settle());
+        }
+        let spans = self
+            .frontends
+            .all
             .iter()
-            .map(|((frontend, code), way)| self.counted(&name(&frontends, *frontend), *frontend, *code, way))
-            .collect();
+            .filter_map(|frontend| frontend.series.span());
+        let span = spans.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+        let mut ways: Vec<Counted> = Vec::new();
+        for (name, frontend) in self.frontends.iter() {
+            let all = frontend.ways.iter();
+            ways.extend(all.map(|(code, way)| self.counted(&name, frontend, *code, way, span)));
+        }
         ways.sort_by_key(|way| {
             (
                 std::cmp::Reverse((way.severity, way.count)),
@@ -187,16 +285,19 @@ impl Tally {
                 way.code,
             )
         });
-        let mut by_server: Vec<(String, Code, u64)> = self
-            .by_server
-            .iter()
-            .map(|((server, code), count)| (name(&servers, *server), *code, *count))
+        let servers = self.servers.iter();
+        let mut by_server: Vec<(String, Code, u64)> = servers
+            .flat_map(|(name, codes)| {
+                codes
+                    .iter()
+                    .map(move |(code, count)| (name.clone(), *code, *count))
+            })
             .collect();
         by_server.sort_by_key(|(server, code, count)| (std::cmp::Reverse(*count), server.clone(), *code));
         let mut by_frontend: Vec<(String, u64)> = self
-            .sessions_by
+            .frontends
             .iter()
-            .map(|(frontend, count)| (name(&frontends, *frontend), *count))
+            .map(|(name, frontend)| (name, frontend.sessions))
             .collect();
         by_frontend.sort_by_key(|(frontend, count)| (std::cmp::Reverse(*count), frontend.clone()));
         let mut codes: Vec<(Code, u64)> = self.codes.iter().map(|(code, count)| (*code, *count)).collect();
@@ -218,7 +319,14 @@ impl Tally {
         }
     }
 
-    fn counted(&self, frontend: &str, number: Number, code: Code, way: &Way) -> Counted {
+    fn counted(
+        &self,
+        name: &str,
+        frontend: &Frontend,
+        code: Code,
+        way: &Way,
+        span: Option<(i64, i64)>,
+    ) -> Counted {
         const PARTS: usize = 24;
         let mut networks: Vec<(Prefix, u64)> = way
             .networks
@@ -226,18 +334,15 @@ impl Tally {
             .map(|(network, count)| (*network, *count))
             .collect();
         networks.sort_by_key(|(network, count)| (std::cmp::Reverse(*count), *network));
-        let all = self.by_frontend.get(&number);
-        let severity = code.severity();
-        let rise = all
-            .filter(|_| severity >= Severity::Anomaly)
-            .and_then(|all| rise(&way.series, all));
-        let span = self.span();
+        let rise = (way.severity >= Severity::Anomaly)
+            .then(|| rise(&way.series, &frontend.series))
+            .flatten();
         Counted {
-            frontend: frontend.to_owned(),
+            frontend: name.to_owned(),
             code,
-            severity,
+            severity: way.severity,
             count: way.count,
-            of: self.sessions_by.get(&number).copied().unwrap_or(0),
+            of: frontend.sessions,
             over_time: span.map(|span| way.series.parts(span, PARTS)).unwrap_or_default(),
             rise,
             rose_at: rise.map(|rise| rise.step.saturating_mul(self.steps.width)),
@@ -253,12 +358,6 @@ impl Tally {
                     max: queue.max(),
                 }),
         }
-    }
-
-    /// The steps that there is anything in.
-    fn span(&self) -> Option<(i64, i64)> {
-        let spans = self.by_frontend.values().filter_map(Series::span);
-        spans.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
     }
 
     fn persistence(&self) -> Persistence {
@@ -292,11 +391,13 @@ impl Tally {
 /// `be/srv` without an allocation, cut at what fits.
 fn joined<'a>(backend: &[u8], server: &[u8], into: &'a mut [u8; 256]) -> &'a [u8] {
     let mut length = 0;
-    for byte in backend.iter().chain(b"/").chain(server) {
-        if let Some(place) = into.get_mut(length) {
-            *place = *byte;
-            length += 1;
+    for part in [backend, b"/", server] {
+        let Some(room) = into.get_mut(length..) else { break };
+        let part = part.get(..part.len().min(room.len())).unwrap_or_default();
+        if let Some(place) = room.get_mut(..part.len()) {
+            place.copy_from_slice(part);
         }
+        length += part.len();
     }
     into.get(..length).unwrap_or_default()
 }

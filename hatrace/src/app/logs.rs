@@ -1,73 +1,53 @@
 //! `logs`: lines read, counted and explained; followed as they come.
 
+mod count;
+
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use hatrace_core::log::Tally;
-
+use self::count::{Count, Workers};
 use super::drive::Signals;
 use super::unless_gone;
 use crate::cli::LogsOptions;
 use crate::error::Problem;
 use crate::haproxy::log_formats;
-use crate::logs::input::{From, Lines, Piece, Pieces};
-use crate::logs::{Format, Line, Reader, Scratch};
-use crate::view::logs::{self as view, Read};
+use crate::logs::Format;
+use crate::logs::input::{From, Piece, Pieces};
+use crate::view::logs as view;
 use crate::view::out::Words;
 use crate::view::{Format as As, Output, Page};
-
-/// Lines that were not understood and are shown, at most.
-const EXAMPLES: usize = 20;
-/// Of each of them.
-const WIDTH: usize = 400;
-
-/// What is under way.
-struct Count<'a> {
-    reader: Reader,
-    tally: Tally,
-    read: Read,
-    options: &'a LogsOptions,
-    page: Page,
-}
 
 pub(super) async fn run(options: &LogsOptions, words: Words) -> Result<(), Problem> {
     let mut output = Output::open(&options.output)?;
     let sources = sources(options)?;
-    let mut formats = Vec::new();
-    for text in &options.formats {
-        let wrong = |why| {
-            Problem::usage(format!("--log-format: {why}")).remedy("--log-format '%ci:%cp [%t] %ft %b/%s %ts'")
-        };
-        formats.push(Format::parse("--log-format", text).map_err(wrong)?);
-    }
-    for (place, text) in log_formats(&options.configuration)? {
-        match Format::parse(&place, &text) {
-            Ok(format) => formats.push(format),
-            Err(why) => words.say(format!("{place}: {why}: that format is not known")),
-        }
-    }
-    let page = Page::on(&output, options.rows, crate::view::Selection::default());
-    let mut count = Count {
-        reader: Reader::new(formats),
-        tally: Tally::default(),
-        read: Read {
-            files: sources.iter().map(name).collect(),
-            ..Read::default()
-        },
-        options,
-        page,
-    };
+    let formats = formats(options, words)?;
     let mut signals = Signals::new()?;
     let pieces = Pieces::open(&sources, options.follow)?;
-    if count.all(pieces, &mut signals, &mut output, words).await? {
+    let page = Page::on(&output, options.rows, crate::view::Selection::default());
+    let counted = if options.follow {
+        follow(
+            Count::new(&formats, options),
+            pieces,
+            &mut signals,
+            &mut output,
+            &page,
+        )
+        .await?
+    } else {
+        Some(all(Workers::start(&formats, options), pieces, &mut signals, words).await)
+    };
+    let Some(Count {
+        mut tally, mut read, ..
+    }) = counted
+    else {
         return Ok(());
-    }
-    let summary = count.tally.summary();
-    let (read, page) = (&count.read, &count.page);
+    };
+    read.files = sources.iter().map(name).collect();
+    let summary = tally.summary();
     unless_gone(match (options.output.format, options.csv) {
         (_, true) => output.draw(|out| view::write_csv(out, &summary)),
-        (As::Json, _) => output.draw(|out| view::write_json(out, read, &summary, page)),
-        (As::Text, _) => output.draw(|out| view::write(out, read, &summary, page)),
+        (As::Json, _) => output.draw(|out| view::write_json(out, &read, &summary, &page)),
+        (As::Text, _) => output.draw(|out| view::write(out, &read, &summary, &page)),
     })
     .map(|_| ())?;
     match read.failures.first() {
@@ -95,88 +75,82 @@ fn name(source: &From) -> String {
     }
 }
 
-impl Count<'_> {
-    /// Reads to the end, or until it is enough; whether nobody is there any more to be told.
-    async fn all(
-        &mut self,
-        mut pieces: Pieces,
-        signals: &mut Signals,
-        output: &mut Output,
-        words: Words,
-    ) -> Result<bool, Problem> {
-        let mut lines = Lines::default();
-        let mut progress = Progress::new(pieces.size);
-        let mut gone = false;
-        loop {
-            let piece = tokio::select! {
-                biased;
-                () = signals.wait(None) => break,
-                piece = pieces.next() => piece,
-            };
-            let Some(piece) = piece else { break };
-            match piece {
-                Piece::Bytes(bytes, at) => {
-                    let mut told = Vec::new();
-                    lines.take(&bytes, |line| self.line(line, &mut told));
-                    gone = self.tell(output, &told)?;
-                    progress.draw(at, words);
-                }
-                Piece::End => {
-                    let mut told = Vec::new();
-                    lines.end(|line| self.line(line, &mut told));
-                    gone = self.tell(output, &told)?;
-                }
-                Piece::Failed(problem) => self.read.failures.push(problem.to_string()),
-            }
-            if gone {
-                break;
-            }
-        }
-        progress.clear(words);
-        self.read.too_long = lines.too_long;
-        self.read.lines += lines.too_long;
-        Ok(gone)
+/// Those that were given, and those of the configuration.
+fn formats(options: &LogsOptions, words: Words) -> Result<Vec<Format>, Problem> {
+    let mut formats = Vec::new();
+    for text in &options.formats {
+        let wrong = |why| {
+            Problem::usage(format!("--log-format: {why}")).remedy("--log-format '%ci:%cp [%t] %ft %b/%s %ts'")
+        };
+        formats.push(Format::parse("--log-format", text).map_err(wrong)?);
     }
+    for (place, text) in log_formats(&options.configuration)? {
+        match Format::parse(&place, &text) {
+            Ok(format) => formats.push(format),
+            Err(why) => words.say(format!("{place}: {why}: that format is not known")),
+        }
+    }
+    Ok(formats)
+}
 
-    fn line(&mut self, line: &[u8], told: &mut Vec<u8>) {
-        let mut scratch = Scratch::default();
-        self.read.lines += 1;
-        match self.reader.read(line, &mut scratch) {
-            Line::Session(entry) => {
-                self.tally.session(&entry);
-                if self.options.follow {
-                    // A writer of memory doesn't fail.
-                    let _ = match self.options.output.format {
-                        As::Json => view::write_entry(told, &entry),
-                        As::Text => match view::line(&entry, &self.page) {
-                            Some(line) => std::io::Write::write_all(told, (line + "\n").as_bytes()),
-                            None => Ok(()),
-                        },
-                    };
-                }
+/// Everything there is, counted by several at once.
+async fn all(mut workers: Workers, mut pieces: Pieces, signals: &mut Signals, words: Words) -> Count {
+    let mut progress = Progress::new(pieces.size);
+    let (mut too_long, mut failures) = (0, Vec::new());
+    loop {
+        let piece = tokio::select! {
+            biased;
+            () = signals.wait(None) => break,
+            piece = pieces.next() => piece,
+        };
+        match piece {
+            Some(Piece::Block(block, at)) => {
+                workers.give(block);
+                progress.draw(at, words);
             }
-            Line::Connection(entry) => self.tally.connection(&entry),
-            Line::Message(_) => self.read.messages += 1,
-            Line::Blank => self.read.lines -= 1,
-            Line::Unknown(line) => {
-                self.read.unknown += 1;
-                if self.options.unparsed && self.read.examples.len() < EXAMPLES {
-                    let some = line.get(..line.len().min(WIDTH)).unwrap_or_default();
-                    self.read
-                        .examples
-                        .push(String::from_utf8_lossy(some).into_owned());
-                }
-            }
+            Some(Piece::TooLong) => too_long += 1,
+            Some(Piece::Failed(problem)) => failures.push(problem.what),
+            None => break,
         }
     }
+    let mut count = workers.finish();
+    progress.clear(words);
+    count.read.failures = failures;
+    count.read.too_long += too_long;
+    count.read.lines += too_long;
+    count
+}
 
-    /// Whether nobody reads it any more.
-    fn tell(&self, output: &mut Output, told: &[u8]) -> Result<bool, Problem> {
-        if told.is_empty() || self.options.csv {
-            return Ok(false);
+/// As it comes: what did not end as it should is told at once. `None`: nobody reads it any more.
+async fn follow(
+    mut count: Count,
+    mut pieces: Pieces,
+    signals: &mut Signals,
+    output: &mut Output,
+    page: &Page,
+) -> Result<Option<Count>, Problem> {
+    loop {
+        let piece = tokio::select! {
+            biased;
+            () = signals.wait(None) => break,
+            piece = pieces.next() => piece,
+        };
+        match piece {
+            Some(Piece::Block(block, _)) => {
+                let told = count.block_told(&block, page);
+                if !told.is_empty() && unless_gone(output.draw(|out| out.write_all(&told)))?.is_break() {
+                    return Ok(None);
+                }
+            }
+            Some(Piece::TooLong) => {
+                count.read.too_long += 1;
+                count.read.lines += 1;
+            }
+            Some(Piece::Failed(problem)) => count.read.failures.push(problem.what),
+            None => break,
         }
-        unless_gone(output.draw(|out| out.write_all(told))).map(|flow| flow.is_break())
     }
+    Ok(Some(count))
 }
 
 /// A bar on stderr, where that is a terminal and the end is known.

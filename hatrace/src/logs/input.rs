@@ -1,4 +1,4 @@
-//! Where lines come from: files, packed or not, standard input; followed as they grow. Read on a thread of its own, in pieces.
+//! Where lines come from: files, packed or not, standard input; followed as they grow. Read on a thread of its own, in blocks of whole lines.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -41,10 +41,10 @@ impl From {
 /// What the thread tells.
 #[derive(Debug)]
 pub enum Piece {
-    /// Bytes as they stand in the file, and how far into all files that is, where that can be told.
-    Bytes(Vec<u8>, u64),
-    /// A source has ended: a last line without an end is one.
-    End,
+    /// Whole lines, and how far into all files that is.
+    Block(Vec<u8>, u64),
+    /// A line that is longer than any may be was passed over.
+    TooLong,
     /// It can't be read any further.
     Failed(Problem),
 }
@@ -129,42 +129,55 @@ fn read_all(opened: Vec<Opened>, follow: bool, tell: &mpsc::Sender<Piece>) {
     let count = opened.len();
     for (nth, mut one) in opened.into_iter().enumerate() {
         let follows = follow && nth + 1 == count;
+        let mut cutter = Cutter::default();
         loop {
-            if !read_to_end(&mut one, &mut done, tell) {
+            if !read_to_end(&mut one, &mut cutter, &mut done, tell) {
                 return;
             }
             if !follows || one.path.is_none() {
                 break;
             }
             std::thread::sleep(AGAIN);
-            if tell.is_closed() {
-                return;
-            }
-            if reopen(&mut one) && tell.blocking_send(Piece::End).is_err() {
+            if tell.is_closed() || reopen(&mut one) && !last(&mut cutter, done, tell) {
                 return;
             }
         }
-        if tell.blocking_send(Piece::End).is_err() {
+        if !last(&mut cutter, done, tell) {
             return;
         }
     }
 }
 
+/// The source has ended: what is left is a line. Whether to go on.
+fn last(cutter: &mut Cutter, done: u64, tell: &mpsc::Sender<Piece>) -> bool {
+    let (rest, too_long) = cutter.end();
+    let told = rest.is_empty() || tell.blocking_send(Piece::Block(rest, done)).is_ok();
+    told && (!too_long || tell.blocking_send(Piece::TooLong).is_ok())
+}
+
 /// Whether to go on.
-fn read_to_end(one: &mut Opened, done: &mut u64, tell: &mpsc::Sender<Piece>) -> bool {
+fn read_to_end(one: &mut Opened, cutter: &mut Cutter, done: &mut u64, tell: &mpsc::Sender<Piece>) -> bool {
     loop {
-        let mut piece = vec![0; PIECE];
-        match one.source.read(&mut piece) {
-            Ok(0) => return true,
+        let (mut block, kept) = cutter.room();
+        let read = block.get_mut(kept..).map_or(Ok(0), |room| one.source.read(room));
+        block.truncate(kept + *read.as_ref().unwrap_or(&0));
+        match read {
+            Ok(0) => {
+                cutter.put_back(block);
+                return true;
+            }
             Ok(length) => {
-                piece.truncate(length);
                 *done += length as u64;
-                if tell.blocking_send(Piece::Bytes(piece, *done)).is_err() {
+                let (block, too_long) = cutter.cut(block);
+                if too_long && tell.blocking_send(Piece::TooLong).is_err()
+                    || !block.is_empty() && tell.blocking_send(Piece::Block(block, *done)).is_err()
+                {
                     return false;
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => cutter.put_back(block),
             Err(error) => {
+                cutter.put_back(block);
                 let name = one
                     .path
                     .as_ref()
@@ -198,80 +211,113 @@ fn reopen(one: &mut Opened) -> bool {
 }
 
 /// A line may be so long; of a longer one the rest is nobody's.
-pub const LONGEST: usize = 1 << 20;
+const LONGEST: usize = 1 << 20;
 
-/// Pieces, put together to lines.
+/// Cuts what is read at the ends of lines.
 #[derive(Debug, Default)]
-pub struct Lines {
+struct Cutter {
     rest: Vec<u8>,
     /// The line at hand is longer than any may be: it is passed over to its end.
     over: bool,
-    /// How many were.
-    pub too_long: u64,
 }
 
-impl Lines {
-    /// Takes a piece, and hands on the lines that are whole by it.
-    pub fn take(&mut self, piece: &[u8], mut line: impl FnMut(&[u8])) {
-        let mut at = 0;
-        for end in memchr::memchr_iter(b'\n', piece) {
-            let part = piece.get(at..end).unwrap_or_default();
-            at = end + 1;
-            if std::mem::take(&mut self.over) {
-                self.too_long += 1;
-            } else if self.rest.is_empty() {
-                line(part);
-            } else {
-                self.rest.extend_from_slice(part);
-                line(&self.rest);
-            }
-            self.rest.clear();
-        }
-        let left = piece.get(at..).unwrap_or_default();
-        if self.over || self.rest.len() + left.len() > LONGEST {
-            self.over = true;
-            self.rest.clear();
-        } else {
-            self.rest.extend_from_slice(left);
-        }
+impl Cutter {
+    /// A buffer that begins with what is left of the last line, and how much that is.
+    fn room(&mut self) -> (Vec<u8>, usize) {
+        let mut block = std::mem::take(&mut self.rest);
+        let kept = block.len();
+        block.resize(kept + PIECE, 0);
+        (block, kept)
     }
 
-    /// The source has ended: what is left is a line.
-    pub fn end(&mut self, mut line: impl FnMut(&[u8])) {
-        if std::mem::take(&mut self.over) {
-            self.too_long += 1;
-        } else if !self.rest.is_empty() {
-            line(&self.rest);
-        }
-        self.rest.clear();
+    fn put_back(&mut self, block: Vec<u8>) {
+        self.rest = block;
     }
+
+    /// The whole lines of a block; the rest is kept. Whether one was passed over.
+    fn cut(&mut self, mut block: Vec<u8>) -> (Vec<u8>, bool) {
+        let mut too_long = false;
+        if self.over {
+            let Some(end) = memchr::memchr(b'\n', &block) else {
+                return (Vec::new(), false);
+            };
+            block.drain(..=end);
+            (self.over, too_long) = (false, true);
+        }
+        match memchr::memrchr(b'\n', &block) {
+            Some(end) => self.rest = block.split_off(end + 1),
+            None => self.rest = std::mem::take(&mut block),
+        }
+        if self.rest.len() > LONGEST {
+            self.rest.clear();
+            self.over = true;
+        }
+        (block, too_long)
+    }
+
+    /// What is left at the end; whether it was a line that is passed over.
+    fn end(&mut self) -> (Vec<u8>, bool) {
+        (std::mem::take(&mut self.rest), std::mem::take(&mut self.over))
+    }
+}
+
+/// The lines of a block.
+pub fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let whole = block.strip_suffix(b"\n").unwrap_or(block);
+    let mut at = Some(0);
+    std::iter::from_fn(move || {
+        let start = at?;
+        let rest = whole.get(start..)?;
+        let end = memchr::memchr(b'\n', rest);
+        at = end.map(|end| start + end + 1);
+        rest.get(..end.unwrap_or(rest.len()))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Reads a text in pieces of a size.
+    fn read(text: &[u8], size: usize) -> (Vec<Vec<u8>>, usize) {
+        let (mut cutter, mut found, mut too_long) = (Cutter::default(), Vec::new(), 0);
+        for piece in text.chunks(size) {
+            let (mut block, kept) = cutter.room();
+            block.truncate(kept);
+            block.extend_from_slice(piece);
+            let (block, long) = cutter.cut(block);
+            too_long += usize::from(long);
+            if !block.is_empty() {
+                found.extend(lines(&block).map(<[u8]>::to_vec));
+            }
+        }
+        let (rest, long) = cutter.end();
+        if !rest.is_empty() {
+            found.extend(lines(&rest).map(<[u8]>::to_vec));
+        }
+        (found, too_long + usize::from(long))
+    }
+
     #[test]
     fn lines_are_whole_however_they_come() {
-        let text: Vec<u8> = b"one\ntwo\r\n\nthree\nfour".to_vec();
-        for size in 1..text.len() {
-            let (mut lines, mut found) = (Lines::default(), Vec::new());
-            for piece in text.chunks(size) {
-                lines.take(piece, |line| found.push(line.to_vec()));
-            }
-            lines.end(|line| found.push(line.to_vec()));
-            let expected: [&[u8]; 5] = [b"one", b"two\r", b"", b"three", b"four"];
-            assert_eq!(found, expected, "{size}");
+        let text = b"one\ntwo\r\n\nthree\nfour";
+        let expected: [&[u8]; 5] = [b"one", b"two\r", b"", b"three", b"four"];
+        for size in 1..=text.len() {
+            let (found, too_long) = read(text, size);
+            assert_eq!(
+                (found.as_slice(), too_long),
+                (expected.map(<[u8]>::to_vec).as_slice(), 0),
+                "{size}"
+            );
         }
     }
 
     #[test]
     fn a_line_without_end_is_counted_and_the_next_is_read() {
-        let (mut lines, mut found) = (Lines::default(), Vec::new());
-        for _ in 0..5 {
-            lines.take(&vec![b'x'; LONGEST / 2], |line| found.push(line.len()));
-        }
-        lines.take(b"\nnext\n", |line| found.push(line.len()));
-        assert_eq!((found, lines.too_long), (vec![4], 1));
+        let mut text = vec![b'x'; LONGEST * 3];
+        text.extend_from_slice(b"\nnext\n");
+        assert_eq!(read(&text, LONGEST / 2), (vec![b"next".to_vec()], 1));
+        let text = vec![b'x'; LONGEST * 2];
+        assert_eq!(read(&text, LONGEST / 2), (Vec::new(), 1));
     }
 }

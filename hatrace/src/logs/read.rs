@@ -40,14 +40,17 @@ impl Format {
                 Token::Value { var, quoted, escaped } => {
                     let rest = body.get(at..)?;
                     let last = index + 1 == self.tokens.len();
-                    let (value, length, cut) = match *var {
-                        Var::Captures => captures(rest),
+                    let (value, length) = match *var {
+                        Var::Captures => captures(rest, &mut entry.truncated),
                         _ if *quoted && rest.first() == Some(&b'"') => {
-                            in_quotes(rest, *escaped, self.tokens.get(index + 1), last)
+                            let next = self.tokens.get(index + 1);
+                            in_quotes(rest, *escaped, next, last, &mut entry.truncated)
                         }
-                        _ => plain(rest, *var, self.tokens.get(index + 1..).unwrap_or_default())?,
+                        _ => {
+                            let length = plain(rest, *var, self.tokens.get(index + 1..).unwrap_or_default())?;
+                            (rest.get(..length)?, length)
+                        }
                     };
-                    entry.truncated |= cut;
                     set(&mut entry, *var, value)?;
                     at += length;
                     since_blank |= length > 0;
@@ -60,19 +63,28 @@ impl Format {
 }
 
 /// `{a|b}`, or nothing.
-fn captures(rest: &[u8]) -> (&[u8], usize, bool) {
+fn captures<'a>(rest: &'a [u8], cut: &mut bool) -> (&'a [u8], usize) {
     if rest.first() != Some(&b'{') {
-        return (&[], 0, false);
+        return (&[], 0);
     }
     match memmem::find(rest, b"} ").or_else(|| memrchr(b'}', rest)) {
-        Some(end) => (rest.get(1..end).unwrap_or_default(), end + 1, false),
-        None => (rest.get(1..).unwrap_or_default(), rest.len(), true),
+        Some(end) => (rest.get(1..end).unwrap_or_default(), end + 1),
+        None => {
+            *cut = true;
+            (rest.get(1..).unwrap_or_default(), rest.len())
+        }
     }
 }
 
 /// A value in quotes. A client may have written quotes into it: of the last value of a line the last one closes it, of others the first
 /// one that what must follow follows.
-fn in_quotes<'a>(rest: &'a [u8], escaped: bool, next: Option<&Token>, last: bool) -> (&'a [u8], usize, bool) {
+fn in_quotes<'a>(
+    rest: &'a [u8],
+    escaped: bool,
+    next: Option<&Token>,
+    last: bool,
+    cut: &mut bool,
+) -> (&'a [u8], usize) {
     let inner = rest.get(1..).unwrap_or_default();
     let close = if escaped {
         let mut skip = false;
@@ -95,42 +107,49 @@ fn in_quotes<'a>(rest: &'a [u8], escaped: bool, next: Option<&Token>, last: bool
         memchr::memchr_iter(b'"', inner).find(|end| fits(*end))
     };
     match close {
-        Some(end) => (inner.get(..end).unwrap_or_default(), end + 2, false),
-        None => (inner, rest.len(), true),
+        Some(end) => (inner.get(..end).unwrap_or_default(), end + 2),
+        None => {
+            *cut = true;
+            (inner, rest.len())
+        }
     }
 }
 
 /// A value without quotes: up to what follows it.
-fn plain<'a>(rest: &'a [u8], var: Var, following: &[Token]) -> Option<(&'a [u8], usize, bool)> {
-    let end = match following.first() {
-        None => rest.len(),
-        Some(Token::Blank) => memchr(b' ', rest).unwrap_or(rest.len()),
+fn plain(rest: &[u8], var: Var, following: &[Token]) -> Option<usize> {
+    // A value without quotes has no blanks, but for times and requests.
+    let blanks = matches!(var, Var::Accepted | Var::Request | Var::Other);
+    Some(match following.first() {
+        None if blanks => rest.len(),
+        None | Some(Token::Blank) => before(rest, b' ').unwrap_or(rest.len()),
         Some(Token::Literal(literal)) => match literal.as_slice() {
             // An address of IPv6 has colons itself: the port's is the last one before what follows the port.
             b":" if is_address(var) => {
                 let whole = match following.get(2) {
-                    Some(Token::Blank) => memchr(b' ', rest).unwrap_or(rest.len()),
+                    Some(Token::Blank) | None => before(rest, b' ').unwrap_or(rest.len()),
                     Some(Token::Literal(after)) => memmem::find(rest, after)?,
                     Some(Token::Value { .. }) => return None,
-                    None => rest.len(),
                 };
                 memrchr(b':', rest.get(..whole)?)?
             }
-            [one] => memchr(*one, rest)?,
-            many => memmem::find(rest, many)?,
+            [one] if blanks => before(rest, *one)?,
+            [one] => rest
+                .iter()
+                .position(|byte| byte == one || *byte == b' ')
+                .filter(|end| rest.get(*end) == Some(one))?,
+            many => memmem::find(rest, many)
+                .filter(|end| blanks || before(rest, b' ').is_none_or(|blank| blank >= *end))?,
         },
         // Captures may be nothing.
         Some(Token::Value { .. }) => memchr(b'{', rest)
             .or_else(|| memchr(b' ', rest))
             .unwrap_or(rest.len()),
-    };
-    let value = rest.get(..end)?;
-    // A value without quotes has no blanks, but for times and requests.
-    let blanks = matches!(var, Var::Accepted | Var::Request | Var::Other);
-    if !blanks && memchr(b' ', value).is_some() {
-        return None;
-    }
-    Some((value, end, false))
+    })
+}
+
+/// How many bytes stand before one: most values are so short that looking at each is the quickest.
+fn before(rest: &[u8], wanted: u8) -> Option<usize> {
+    rest.iter().position(|byte| *byte == wanted)
 }
 
 const fn is_address(var: Var) -> bool {

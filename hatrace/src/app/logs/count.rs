@@ -1,0 +1,151 @@
+//! The counting of lines: by one as they come, by several of what there is.
+
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use hatrace_core::log::Tally;
+
+use crate::cli::LogsOptions;
+use crate::logs::input::lines;
+use crate::logs::{Format, Line, Reader, Scratch};
+use crate::view::logs::{self as view, Read};
+use crate::view::{Format as As, Page};
+
+/// Lines that were not understood and are shown, at most; and how much of each.
+const EXAMPLES: usize = 20;
+const WIDTH: usize = 400;
+/// Threads at most: more would only wait for the disk, and HAProxy may want the others.
+const THREADS: usize = 4;
+
+/// What is counted.
+pub(super) struct Count {
+    reader: Reader,
+    pub(super) tally: Tally,
+    pub(super) read: Read,
+    unparsed: bool,
+    csv: bool,
+    format: As,
+}
+
+impl Count {
+    pub(super) fn new(formats: &[Format], options: &LogsOptions) -> Self {
+        Self {
+            reader: Reader::new(formats.to_vec()),
+            tally: Tally::default(),
+            read: Read::default(),
+            unparsed: options.unparsed,
+            csv: options.csv,
+            format: options.output.format,
+        }
+    }
+
+    fn block(&mut self, block: &[u8]) {
+        for line in lines(block) {
+            self.line(line, |_| {});
+        }
+    }
+
+    /// Counts a block of lines; what of them is to be told at once.
+    pub(super) fn block_told(&mut self, block: &[u8], page: &Page) -> Vec<u8> {
+        let (mut told, format, csv) = (Vec::new(), self.format, self.csv);
+        for line in lines(block) {
+            self.line(line, |entry| {
+                // A writer of memory doesn't fail.
+                let _ = match format {
+                    _ if csv => Ok(()),
+                    As::Json => view::write_entry(&mut told, entry),
+                    As::Text => view::line(entry, page).map_or(Ok(()), |line| {
+                        std::io::Write::write_all(&mut told, (line + "\n").as_bytes())
+                    }),
+                };
+            });
+        }
+        told
+    }
+
+    fn line(&mut self, line: &[u8], mut each: impl FnMut(&hatrace_core::log::Entry<'_>)) {
+        let mut scratch = Scratch::default();
+        self.read.lines += 1;
+        match self.reader.read(line, &mut scratch) {
+            Line::Session(entry) => {
+                self.tally.session(&entry);
+                each(&entry);
+            }
+            Line::Connection(entry) => self.tally.connection(&entry),
+            Line::Message(_) => self.read.messages += 1,
+            Line::Blank => self.read.lines -= 1,
+            Line::Unknown(line) => {
+                self.read.unknown += 1;
+                if self.unparsed && self.read.examples.len() < EXAMPLES {
+                    let some = line.get(..line.len().min(WIDTH)).unwrap_or_default();
+                    self.read
+                        .examples
+                        .push(String::from_utf8_lossy(some).into_owned());
+                }
+            }
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.tally.merge(other.tally);
+        self.read.lines += other.read.lines;
+        self.read.messages += other.read.messages;
+        self.read.unknown += other.read.unknown;
+        self.read.examples.extend(other.read.examples);
+        self.read.examples.truncate(EXAMPLES);
+    }
+}
+
+/// Several that count, each a block at a time.
+pub(super) struct Workers {
+    all: Vec<(SyncSender<Vec<u8>>, JoinHandle<Count>)>,
+    next: usize,
+    nothing: Count,
+}
+
+impl Workers {
+    pub(super) fn start(formats: &[Format], options: &LogsOptions) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let all = (0..threads.min(THREADS))
+            .map(|_| {
+                let (give, take) = sync_channel::<Vec<u8>>(2);
+                let mut count = Count::new(formats, options);
+                let thread = std::thread::spawn(move || {
+                    for block in take {
+                        count.block(&block);
+                    }
+                    count
+                });
+                (give, thread)
+            })
+            .collect();
+        Self {
+            all,
+            next: 0,
+            nothing: Count::new(formats, options),
+        }
+    }
+
+    /// To each in turn: blocks are alike.
+    pub(super) fn give(&mut self, block: Vec<u8>) {
+        let turn = self.next % self.all.len().max(1);
+        self.next += 1;
+        if let Some((give, _)) = self.all.get(turn) {
+            // One that is gone has panicked: joining it says so.
+            let _ = give.send(block);
+        }
+    }
+
+    /// All that was counted.
+    pub(super) fn finish(self) -> Count {
+        let mut whole = self.nothing;
+        for (give, thread) in self.all {
+            drop(give);
+            match thread.join() {
+                Ok(count) => whole.merge(count),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        whole
+    }
+}
