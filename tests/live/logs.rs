@@ -218,7 +218,7 @@ fn done(port: u16, path: &str) {
 }
 
 /// Everything that can end a session, on the frontend with `option httplog`.
-fn endings(netns: &Netns, haproxy: &Haproxy, truth: &mut Truth) {
+fn endings(netns: &Netns, haproxy: &Haproxy, version: (u32, u32), truth: &mut Truth) {
     let mut did = |code: &str, count: u64| truth.add("f_http", code, count);
     netns.run(|| {
         (0..7).for_each(|_| done(8000, "/ok"));
@@ -238,17 +238,19 @@ fn endings(netns: &Netns, haproxy: &Haproxy, truth: &mut Truth) {
     let within = |count: u64, what: &(dyn Fn() + Sync)| netns.run(|| (0..count).for_each(|_| what()));
     within(2, &|| done(8000, "/tarpit"));
     did("PT", 2);
+    // The manual has CT for one that leaves meanwhile; 2.6, 3.0 and 3.4 go on with it, and say PT.
     within(1, &|| {
         let stream = ask(8000, "/tarpit");
         sleep(Duration::from_millis(100));
         super::odd::linger_zero(&stream);
         drop(stream);
     });
-    did("CT", 1);
+    did("PT", 1);
     within(2, &|| done(8000, "/mute"));
     did("sH", 2);
     within(2, &|| done(8000, "/stalls"));
-    did("sD", 2);
+    // 3.0 takes a server that stalls in the middle of its answer for a client that left.
+    did(if version == (3, 0) { "CD" } else { "sD" }, 2);
     within(2, &|| {
         let stream = ask(8000, "/mute");
         sleep(Duration::from_millis(100));
@@ -380,7 +382,7 @@ fn every_ending(release: &Release) {
     );
     haproxy.await_socket();
     let mut truth = Truth::default();
-    endings(&netns, &haproxy, &mut truth);
+    endings(&netns, &haproxy, release.number(), &mut truth);
     formats(&netns, &mut truth);
     // What lasted longest has ended by now.
     sleep(Duration::from_secs(2));

@@ -65,7 +65,7 @@ pub static PAIRS: [Pair; 29] = [
         *b"CD",
         Anomaly,
         "the client aborted while data was transferred",
-        "A browser that was closed or crashed, a firewall in between that cut the connection, or a keep-alive connection that the client ended first.",
+        "A browser that was closed or crashed, a firewall in between that cut the connection, or a keep-alive connection that the client ended first. HAProxy 3.0 says so of a server, too, that stalls in the middle of its answer: those last as long as `timeout server`.",
         &[],
     ),
     of(
@@ -266,7 +266,7 @@ pub static PAIRS: [Pair; 29] = [
         *b"PT",
         Meant,
         "HAProxy held the request in the tarpit, and answered with an error",
-        "A tarpit rule; Tw says for how long.",
+        "A tarpit rule; Tw says for how long. 2.6 to 3.4 say so of clients that left meanwhile as well: theirs is a Tw below `timeout tarpit`.",
         &["make sure that no valid request is among them"],
     ),
     of(
