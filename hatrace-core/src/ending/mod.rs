@@ -1,12 +1,14 @@
 //! How a session ended, in HAProxy's own words: the termination code of its logs (configuration manual, section 8.5), taken apart.
 
 mod cookies;
+mod events;
 mod letters;
 mod pairs;
 
 use std::fmt;
 
 pub use cookies::{COOKIES, cookie};
+pub use events::{Event, Layer, events};
 pub use letters::{Letter, Position, letter, letters};
 pub use pairs::{PAIRS, Pair, pair};
 

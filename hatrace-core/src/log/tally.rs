@@ -345,7 +345,7 @@ impl Tally {
             of: frontend.sessions,
             over_time: span.map(|span| way.series.parts(span, PARTS)).unwrap_or_default(),
             rise,
-            rose_at: rise.map(|rise| rise.step.saturating_mul(self.steps.width)),
+            rose_at: rise.map(|rise| (rise.step.saturating_mul(self.steps.width), self.steps.width)),
             networks,
             elsewhere: way.elsewhere,
             queue: way
@@ -450,8 +450,8 @@ pub struct Counted {
     pub over_time: Vec<u64>,
     /// If it became more frequent.
     pub rise: Option<Rise>,
-    /// When.
-    pub rose_at: Option<Written>,
+    /// When: from then on, or up to so many milliseconds later.
+    pub rose_at: Option<(Written, i64)>,
     /// By the clients' networks, the most frequent first.
     pub networks: Vec<(Prefix, u64)>,
     /// Of networks that were not kept apart.

@@ -22,6 +22,13 @@ pub(super) fn run(options: &ExplainOptions) -> Result<(), Problem> {
                 }))
                 .map(|_| ());
             }
+            (None, Some(Found::Events(name, all))) => {
+                return unless_gone(output.draw(|out| match options.output.format {
+                    Format::Json => endings::events_json(out, &name, &all),
+                    Format::Text => endings::write_events(out, &name, &all),
+                }))
+                .map(|_| ());
+            }
             (None, Some(Found::Unknown(why))) => {
                 return Err(unknown(what).remedy(format!("a termination code: {why}")));
             }

@@ -5,6 +5,8 @@ mod header;
 pub mod input;
 mod json;
 mod read;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use hatrace_core::log::Entry;

@@ -154,7 +154,13 @@ fn rose(counted: &Counted) -> String {
     let Some(rise) = counted.rise else {
         return String::new();
     };
-    let at = counted.rose_at.map_or_else(|| "?".to_owned(), moment);
+    let at = counted.rose_at.map_or_else(
+        || "?".to_owned(),
+        |(at, within)| {
+            let within = std::time::Duration::from_millis(within.unsigned_abs());
+            format!("{} (within {})", moment(at), super::units::round(within))
+        },
+    );
     let fold = if rise.before == 0 {
         "began".to_owned()
     } else {
@@ -385,8 +391,22 @@ pub fn line(entry: &Entry<'_>, page: &Page) -> Option<String> {
         Ink::Warn
     };
     let code = page.paint.dab(ink, &code.to_string()).to_string() + "  " + &code.meaning();
+    // What the layers saw, where the format has it: the sessions' own first.
+    let seen = ending::events(entry.term_events).unwrap_or_default();
+    let told: Vec<String> = seen
+        .iter()
+        .filter(|event| {
+            event.kind != 1 && matches!(event.layer, ending::Layer::Session | ending::Layer::Socket)
+        })
+        .map(ToString::to_string)
+        .collect();
+    let told = if told.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", told.join(", "))
+    };
     Some(format!(
-        "{at} {} {}/{} {client} {code}",
+        "{at} {} {}/{} {client} {code}{told}",
         text(entry.frontend),
         text(entry.backend),
         text(entry.server)

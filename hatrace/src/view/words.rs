@@ -282,9 +282,12 @@ pub fn notice(notice: &Notice) -> String {
 /// Text that came from another program, without what a terminal would obey.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    // Marks of direction make a line read as another one.
+    let obeyed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if obeyed(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -298,6 +301,7 @@ mod tests {
     #[test]
     fn a_terminal_is_not_spoken_to() {
         assert_eq!(clean("2.6\u{1b}[31m\n\u{9b}x é"), "2.6 [31m  x é");
+        assert_eq!(clean("a\u{202e}b\u{2028}c\u{2066}"), "a b c ");
         let mut context = sample::context();
         context.haproxy_version = Some("2.6\u{1b}c".to_owned());
         assert!(!who(&context).contains('\u{1b}'));

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use hatrace_core::ending::{Code, Letter, Pair, Position, cookie, letter, pair};
+use hatrace_core::ending::{Code, Event, Letter, Pair, Position, cookie, events, letter, pair};
 use serde_json::{Value, json};
 
 /// A code, taken apart.
@@ -23,6 +23,8 @@ pub struct Ending {
 /// What a word is.
 #[derive(Clone, Debug)]
 pub enum Found {
+    /// `term_events`: what was seen, in order.
+    Events(String, Vec<Event>),
     /// A code.
     Ending(Ending),
     /// It looks like one, and isn't: which letter is unknown, and where.
@@ -32,6 +34,9 @@ pub enum Found {
 /// The code of that name; `None`: it has not the shape of one. Case matters: `cD` is not `CD`.
 #[must_use]
 pub fn find(word: &str) -> Option<Found> {
+    if let Some(all) = events(word.as_bytes()) {
+        return Some(Found::Events(word.to_owned(), all));
+    }
     let code = Code::parse(word.as_bytes())?;
     let places = match word.len() {
         4 => vec![
@@ -123,6 +128,27 @@ pub fn write(out: &mut dyn Write, ending: &Ending) -> io::Result<()> {
     Ok(())
 }
 
+/// What was seen, line by line.
+///
+/// # Errors
+/// The writer's.
+pub fn write_events(out: &mut dyn Write, name: &str, all: &[Event]) -> io::Result<()> {
+    writeln!(out, "{name} (term_events of HAProxy 3.2 and later)")?;
+    all.iter().try_for_each(|event| writeln!(out, "  {event}"))
+}
+
+/// The same as one object.
+///
+/// # Errors
+/// The writer's.
+pub fn events_json(out: &mut dyn Write, name: &str, all: &[Event]) -> io::Result<()> {
+    let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+    let object = json!({
+        "schema": crate::view::json::SCHEMA, "view": "explain", "word": name, "kind": "term_events", "events": all,
+    });
+    writeln!(out, "{object}")
+}
+
 /// The same as one object.
 ///
 /// # Errors
@@ -175,6 +201,7 @@ mod tests {
         }
         // Not documented as a pair, known letter by letter.
         assert!(ending("KH").pair.is_none() && ending("KH").letters.len() == 2);
+        assert!(matches!(find("{f1,m1,e1,S1s1,,,F7}"), Some(Found::Events(_, all)) if all.len() == 6));
         for word in ["xD", "Cx", "sDQQ", "sDNX"] {
             assert!(matches!(find(word), Some(Found::Unknown(_))), "{word}");
         }

@@ -69,7 +69,8 @@ fn way(way: &Counted) -> Value {
         "count": way.count,
         "of": way.of,
         "over_time": way.over_time,
-        "rose_at": way.rose_at.map(moment),
+        "rose_at": way.rose_at.map(|(at, _)| moment(at)),
+        "rose_within_s": way.rose_at.map(|(_, within)| within / 1000),
         "rose_fold": way.rise.map(|rise| rise.fold),
         "rose_before": way.rise.map(|rise| rise.before),
         "rose_after": way.rise.map(|rise| rise.after),
@@ -108,7 +109,7 @@ pub fn write_csv(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
             way.frontend.clone(),
             way.count.to_string(),
             way.of.to_string(),
-            way.rose_at.map(moment).unwrap_or_default(),
+            way.rose_at.map(|(at, _)| moment(at)).unwrap_or_default(),
             way.rise
                 .map(|rise| format!("{:.2}", rise.fold))
                 .unwrap_or_default(),
