@@ -31,7 +31,7 @@ cargo xtask COMMAND
   lint                                  formatting, clippy, docs, licences, the architecture's own test
   demo  [ARGS]                          a real HAProxy with a leaky peer, traced (root)
   bench [--quick] [PART...]             what tracing costs, measured here: docs/PERFORMANCE.md (root)
-                                        parts: loop haproxy bpf asking growth inside; none: all
+                                        parts: loop haproxy bpf asking growth recording logs inside; none: all
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 something this machine lacks.";
 

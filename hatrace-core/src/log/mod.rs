@@ -3,10 +3,13 @@
 
 mod change;
 mod entry;
+mod named;
 mod series;
+mod summary;
 mod tally;
 
 pub use change::Rise;
 pub use entry::{Entry, Written};
 pub use series::Series;
-pub use tally::{Counted, Persistence, Summary, Tally, Waits};
+pub use summary::{Counted, Persistence, Summary, Waits};
+pub use tally::Tally;

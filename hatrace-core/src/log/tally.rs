@@ -4,70 +4,16 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::change::{Rise, rise};
+use super::change::rise;
 use super::entry::{Entry, Written};
+use super::named::Named;
 use super::series::{Series, Steps};
+use super::summary::{Counted, Persistence, Summary, Waits};
 use crate::ending::{Code, Severity};
 use crate::verdicts::Prefix;
 
-/// Networks that are kept apart, of one way to end at one frontend; and names of proxies and servers.
+/// Networks that are kept apart, of one way to end at one frontend.
 const NETWORKS: usize = 4000;
-const NAMES: usize = 20_000;
-
-/// What is counted by name, each once; beyond the bound all are one.
-#[derive(Debug)]
-struct Named<T> {
-    numbers: BTreeMap<Vec<u8>, usize>,
-    all: Vec<T>,
-}
-
-impl<T> Default for Named<T> {
-    fn default() -> Self {
-        Self {
-            numbers: BTreeMap::new(),
-            all: Vec::new(),
-        }
-    }
-}
-
-impl<T: Default> Named<T> {
-    fn of(&mut self, name: &[u8]) -> Option<&mut T> {
-        let next = self.all.len();
-        let number = match self.numbers.get(name) {
-            Some(number) => *number,
-            None => {
-                let name = if next < NAMES { name } else { OTHERS };
-                let number = *self.numbers.entry(name.to_vec()).or_insert(next);
-                if number == next {
-                    self.all.push(T::default());
-                }
-                number
-            }
-        };
-        self.all.get_mut(number)
-    }
-
-    /// Takes another one's in.
-    fn merge(&mut self, other: Self, mut merge: impl FnMut(&mut T, T)) {
-        let mut all: Vec<Option<T>> = other.all.into_iter().map(Some).collect();
-        for (name, number) in other.numbers {
-            let theirs = all.get_mut(number).and_then(Option::take);
-            if let (Some(own), Some(theirs)) = (self.of(&name), theirs) {
-                merge(own, theirs);
-            }
-        }
-    }
-
-    /// By name.
-    fn iter(&self) -> impl Iterator<Item = (String, &T)> {
-        self.numbers.iter().filter_map(|(name, number)| {
-            Some((String::from_utf8_lossy(name).into_owned(), self.all.get(*number)?))
-        })
-    }
-}
-
-/// What stands for names beyond the bound.
-const OTHERS: &[u8] = b"(others)";
 
 /// A frontend.
 #[derive(Debug, Default)]
@@ -400,92 +346,4 @@ fn joined<'a>(backend: &[u8], server: &[u8], into: &'a mut [u8; 256]) -> &'a [u8
         length += part.len();
     }
     into.get(..length).unwrap_or_default()
-}
-
-/// What a log comes to.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Summary {
-    /// Sessions, or requests.
-    pub sessions: u64,
-    /// Connections that came to none.
-    pub connections: u64,
-    /// Logged before their end (`option logasap`).
-    pub early: u64,
-    /// Cut off.
-    pub truncated: u64,
-    /// Sessions of a format without a termination code.
-    pub uncoded: u64,
-    /// When the first and the last of them ended.
-    pub first: Option<Written>,
-    /// The last.
-    pub last: Option<Written>,
-    /// By whole code: the most frequent first.
-    pub codes: Vec<(Code, u64)>,
-    /// By HTTP status.
-    pub statuses: BTreeMap<u16, u64>,
-    /// Sessions by frontend.
-    pub by_frontend: Vec<(String, u64)>,
-    /// By server (`be/srv`) and ending.
-    pub by_server: Vec<(String, Code, u64)>,
-    /// By frontend and ending: what matters most first.
-    pub ways: Vec<Counted>,
-    /// Stickiness.
-    pub persistence: Persistence,
-}
-
-/// One way to end, at one frontend.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Counted {
-    /// The frontend.
-    pub frontend: String,
-    /// The first two letters.
-    pub code: Code,
-    /// How much it matters.
-    pub severity: Severity,
-    /// How many.
-    pub count: u64,
-    /// Of how many sessions of that frontend.
-    pub of: u64,
-    /// From the first to the last, in equal parts.
-    pub over_time: Vec<u64>,
-    /// If it became more frequent.
-    pub rise: Option<Rise>,
-    /// When: from then on, or up to so many milliseconds later.
-    pub rose_at: Option<(Written, i64)>,
-    /// By the clients' networks, the most frequent first.
-    pub networks: Vec<(Prefix, u64)>,
-    /// Of networks that were not kept apart.
-    pub elsewhere: u64,
-    /// Of what waited: for how long, in milliseconds.
-    pub queue: Option<Waits>,
-}
-
-/// How long something waited, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waits {
-    /// Median.
-    pub p50: u64,
-    /// 90th percentile.
-    pub p90: u64,
-    /// The longest.
-    pub max: u64,
-}
-
-/// How well stickiness by cookie works.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Persistence {
-    /// Requests to a backend with a cookie.
-    pub requests: u64,
-    /// Their cookie named a server that isn't known.
-    pub unknown_server: u64,
-    /// One that was down.
-    pub server_down: u64,
-    /// It had expired.
-    pub expired: u64,
-    /// Its server could not be reached.
-    pub redispatched: u64,
-    /// They had none.
-    pub newcomers: u64,
-    /// By pair: the most frequent first.
-    pub pairs: Vec<([u8; 2], u64)>,
 }

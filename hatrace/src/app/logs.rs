@@ -11,8 +11,8 @@ use super::unless_gone;
 use crate::cli::LogsOptions;
 use crate::error::Problem;
 use crate::haproxy::log_formats;
-use crate::logs::Format;
 use crate::logs::input::{From, Piece, Pieces};
+use crate::logs::{Format, named};
 use crate::view::logs as view;
 use crate::view::out::Words;
 use crate::view::{Format as As, Output, Page};
@@ -84,7 +84,7 @@ fn formats(options: &LogsOptions, words: Words) -> Result<Vec<Format>, Problem> 
         };
         formats.push(Format::parse("--log-format", text).map_err(wrong)?);
     }
-    for (place, text) in log_formats(&options.configuration)? {
+    for (place, text) in log_formats(&options.configuration, &named())? {
         match Format::parse(&place, &text) {
             Ok(format) => formats.push(format),
             Err(why) => words.say(format!("{place}: {why}: that format is not known")),

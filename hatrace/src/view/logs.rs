@@ -1,11 +1,13 @@
 //! `logs`: how sessions ended, counted and explained; what became more frequent first.
 
 mod data;
+mod line;
+mod stickiness;
 
 use std::io::{self, Write};
 
 use hatrace_core::ending::{self, Code, Severity};
-use hatrace_core::log::{Counted, Entry, Persistence, Summary, Written};
+use hatrace_core::log::{Counted, Summary, Written};
 use hatrace_core::verdicts::Prefix;
 
 use super::columns::{Align, Cell, Table};
@@ -13,6 +15,9 @@ use super::page::Page;
 use super::paint::Ink;
 use super::words;
 pub use data::{write_csv, write_entry, write_json};
+pub use line::line;
+use stickiness::persistence;
+pub use stickiness::verdicts;
 
 /// What was read, beside what it says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -286,67 +291,6 @@ fn servers(out: &mut dyn Write, summary: &Summary, page: &Page) -> io::Result<()
     table.write(out, page.paint)
 }
 
-/// What of stickiness fails, in words.
-#[must_use]
-pub fn verdicts(told: &Persistence) -> Vec<String> {
-    let known = told.requests.saturating_sub(told.newcomers);
-    let mut all = Vec::new();
-    let mut say = |count: u64, why: &str| {
-        if count > 0 {
-            all.push(format!(
-                "{} of the requests with a cookie ({count}): {why}",
-                share(count, known)
-            ));
-        }
-    };
-    say(
-        told.unknown_server,
-        "users are re-authenticating because their cookie names a server that isn't configured any more",
-    );
-    say(
-        told.server_down,
-        "users are re-authenticating because the server that their cookie names is down",
-    );
-    say(
-        told.redispatched,
-        "users are re-authenticating because their server could not be reached though it was not marked down",
-    );
-    say(
-        told.expired,
-        "users may be re-authenticating because their cookie is older than maxidle or maxlife",
-    );
-    if told.newcomers * 2 > told.requests && told.requests >= 100 {
-        all.push(format!(
-            "{} of all requests come without a cookie: cookies that don't come back (domain, path, TLS only), or clients that keep none",
-            share(told.newcomers, told.requests)
-        ));
-    }
-    all
-}
-
-fn persistence(out: &mut dyn Write, told: &Persistence, page: &Page) -> io::Result<()> {
-    if told.requests == 0 {
-        return Ok(());
-    }
-    writeln!(out)?;
-    let head = format!("stickiness: {} requests with a cookie configured", told.requests);
-    writeln!(out, "{}", page.paint.dab(Ink::Head, &head))?;
-    let pairs: Vec<String> = told
-        .pairs
-        .iter()
-        .take(10)
-        .map(|(pair, count)| {
-            let name: String = pair.iter().map(|letter| char::from(*letter)).collect();
-            format!("{name} {}", share(*count, told.requests))
-        })
-        .collect();
-    writeln!(out, "  {}", pairs.join(", "))?;
-    for line in verdicts(told) {
-        writeln!(out, "  {}", page.paint.dab(Ink::Warn, &line))?;
-    }
-    Ok(())
-}
-
 fn unknown(out: &mut dyn Write, read: &Read, page: &Page) -> io::Result<()> {
     if read.too_long > 0 {
         writeln!(
@@ -374,48 +318,45 @@ fn unknown(out: &mut dyn Write, read: &Read, page: &Page) -> io::Result<()> {
     Ok(())
 }
 
-/// One session as it is followed: when, where, who, how it ended and what that means.
-#[must_use]
-pub fn line(entry: &Entry<'_>, page: &Page) -> Option<String> {
-    let code = entry.code.filter(|code| code.severity() >= Severity::Anomaly)?;
-    let text = |bytes: &[u8]| words::clean(&String::from_utf8_lossy(bytes));
-    let at = entry.ended().map_or_else(|| "-".to_owned(), moment);
-    let client = match (entry.client, entry.client_port) {
-        (Some(ip), Some(port)) => std::net::SocketAddr::new(ip, port).to_string(),
-        (Some(ip), None) => ip.to_string(),
-        (None, _) => "-".to_owned(),
-    };
-    let ink = if code.severity() == Severity::Alarm {
-        Ink::Bad
-    } else {
-        Ink::Warn
-    };
-    let code = page.paint.dab(ink, &code.to_string()).to_string() + "  " + &code.meaning();
-    // What the layers saw, where the format has it: the sessions' own first.
-    let seen = ending::events(entry.term_events).unwrap_or_default();
-    let told: Vec<String> = seen
-        .iter()
-        .filter(|event| {
-            event.kind != 1 && matches!(event.layer, ending::Layer::Session | ending::Layer::Socket)
-        })
-        .map(ToString::to_string)
-        .collect();
-    let told = if told.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", told.join(", "))
-    };
-    Some(format!(
-        "{at} {} {}/{} {client} {code}{told}",
-        text(entry.frontend),
-        text(entry.backend),
-        text(entry.server)
-    ))
-}
-
 #[cfg(test)]
 mod tests {
+    use hatrace_core::log::{Entry, Tally};
+
     use super::*;
+
+    #[test]
+    fn a_terminal_is_not_spoken_to() {
+        let mut tally = Tally::default();
+        for code in [b"sD", b"RC", b"CT"] {
+            tally.session(&Entry {
+                frontend: b"fe\x1b[2J\n",
+                backend: b"be\x9b1m",
+                server: b"s\xe2\x80\xae1",
+                code: Code::parse(code),
+                accepted: Some(0),
+                ..Entry::default()
+            });
+        }
+        let read = Read {
+            files: vec!["a\x1b]0;x".to_owned()],
+            unknown: 1,
+            examples: vec!["\x1b[31m\u{202e}".to_owned()],
+            failures: vec!["\x1bc".to_owned()],
+            ..Read::default()
+        };
+        let mut out = Vec::new();
+        write(&mut out, &read, &tally.summary(), &Page::default()).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        assert!(!text.contains('\u{202e}'), "{text:?}");
+        let entry = Entry {
+            frontend: b"fe\x1b[2J\n",
+            code: Code::parse(b"sD"),
+            ..Entry::default()
+        };
+        let line = line(&entry, &Page::default()).unwrap();
+        assert!(line.chars().all(|c| !c.is_control()), "{line:?}");
+    }
 
     #[test]
     fn charts_and_shares() {

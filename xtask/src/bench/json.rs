@@ -8,7 +8,7 @@ use super::spread::Spread;
 use super::tracer::Variant;
 
 impl Spread {
-    fn to_json(self) -> Value {
+    pub(super) fn to_json(self) -> Value {
         json!({
             "median": self.median,
             "low": self.low,
@@ -76,6 +76,7 @@ impl Results {
                 json!({ "name": name, "runs_per_connection": runs, "ns_per_connection": ns })
             }).collect()),
             "growth": self.points.iter().copied().map(Point::to_json).collect::<Vec<_>>(),
+            "logs": self.logs.as_ref().map(super::logs::Times::to_json),
             "recorded": self.made.iter().map(|made| json!({
                 "ends": made.ends.name(),
                 "seconds": made.seconds,

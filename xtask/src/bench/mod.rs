@@ -13,6 +13,7 @@ pub(crate) mod hold;
 mod host;
 mod inside;
 mod json;
+mod logs;
 mod measure;
 mod netns;
 mod page;
@@ -93,17 +94,19 @@ enum Part {
     Asking,
     Growth,
     Recording,
+    Logs,
     Inside,
 }
 
 /// The parts, as they are asked for.
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("loop", Part::Loop),
     ("haproxy", Part::Haproxy),
     ("bpf", Part::Bpf),
     ("asking", Part::Asking),
     ("growth", Part::Growth),
     ("recording", Part::Recording),
+    ("logs", Part::Logs),
     ("inside", Part::Inside),
 ];
 
@@ -202,6 +205,11 @@ fn run(bench: &measure::Bench<'_>, asked: &Asked, results: &mut Results) -> Resu
         && let Err(error) = recording::measure(bench, results)
     {
         results.missing("recordings", &format!("{error:#}"));
+    }
+    if asked.wants(Part::Logs)
+        && let Err(error) = logs::measure(bench, results)
+    {
+        results.missing("logs", &format!("{error:#}"));
     }
     Ok(())
 }

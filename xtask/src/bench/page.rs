@@ -17,6 +17,7 @@ pub(super) fn markdown(results: &Results) -> String {
     programs(results, &mut out);
     traffic(results, &mut out);
     growth(results, &mut out);
+    logs(results, &mut out);
     inside(results, &mut out);
     missing(results, &mut out);
     how(&mut out);
@@ -210,6 +211,12 @@ fn row(point: &Point) -> String {
         )),
         point.ended.lost.map_or_else(dash, |lost| lost.to_string()),
     )
+}
+
+fn logs(results: &Results, out: &mut String) {
+    if let Some(logs) = &results.logs {
+        let _ = writeln!(out, "\n## Logs\n\n{}. Both count the same.", logs.words());
+    }
 }
 
 fn inside(results: &Results, out: &mut String) {

@@ -31,6 +31,7 @@ pub(super) struct Results {
     sweeps: Vec<f64>,
     pub(super) made: Vec<Made>,
     reads: Vec<Read>,
+    pub(super) logs: Option<super::logs::Times>,
     pub(super) inside: Vec<Timed>,
     /// What was not measured, and why.
     pub(super) missing: Vec<(String, String)>,
@@ -126,6 +127,7 @@ impl Results {
             sweeps: Vec::new(),
             made: Vec::new(),
             reads: Vec::new(),
+            logs: None,
             inside: Vec::new(),
             missing: Vec::new(),
         }

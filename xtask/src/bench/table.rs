@@ -23,6 +23,9 @@ pub(super) fn table(results: &Results) -> String {
             claim.control
         );
     }
+    if let Some(logs) = &results.logs {
+        let _ = writeln!(out, "logs      {}", logs.words());
+    }
     for timed in &results.inside {
         let _ = writeln!(out, "inside    {}: {:.0} ns", timed.what, timed.ns);
     }

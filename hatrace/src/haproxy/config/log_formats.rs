@@ -4,23 +4,22 @@ use std::path::PathBuf;
 
 use super::Whose;
 use crate::error::Problem;
-use crate::logs::named;
 
-/// What stands behind `log-format` and `error-log-format`, in files or folders of them.
+/// What stands behind `log-format` and `error-log-format`, in files or folders of them. `named`: formats that HAProxy gives to its configuration
+/// by these names (from 2.7 on).
 ///
 /// # Errors
 /// A file that isn't there.
-pub fn log_formats(files: &[PathBuf]) -> Result<Vec<(String, String)>, Problem> {
+pub fn log_formats(files: &[PathBuf], named: &[(&str, &str)]) -> Result<Vec<(String, String)>, Problem> {
     if files.is_empty() {
         return Ok(Vec::new());
     }
     let mut whose = Whose::of_files(files)?;
-    // HAProxy gives these to its configuration itself (from 2.7 on).
-    for (name, text) in named() {
+    for (name, text) in named {
         whose
             .environment
-            .entry(name.to_owned())
-            .or_insert_with(|| text.to_owned());
+            .entry((*name).to_owned())
+            .or_insert_with(|| (*text).to_owned());
     }
     let text = whose.text();
     let lines = text.sections.iter().flat_map(|section| &section.lines);
