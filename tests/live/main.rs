@@ -15,6 +15,7 @@ mod held;
 mod identity;
 mod layers;
 mod logs;
+mod logs_kernel;
 mod logs_over_time;
 mod matrix;
 mod odd;

@@ -3,13 +3,17 @@
 
 mod change;
 mod entry;
+mod held;
 mod named;
 mod series;
+mod story;
 mod summary;
 mod tally;
 
 pub use change::Rise;
 pub use entry::{Entry, Written};
+pub use held::{Disagreement, Held, Lines};
 pub use series::Series;
+pub use story::{First, Stories, Story};
 pub use summary::{Counted, Persistence, Summary, Waits};
 pub use tally::Tally;

@@ -3,10 +3,12 @@
 mod count;
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::count::{Count, Workers};
+use self::count::{Count, Evidence, Workers};
 use super::drive::Signals;
+use super::replay::{Wanted, replay_for};
 use super::unless_gone;
 use crate::cli::LogsOptions;
 use crate::error::Problem;
@@ -21,12 +23,13 @@ pub(super) async fn run(options: &LogsOptions, words: Words) -> Result<(), Probl
     let mut output = Output::open(&options.output)?;
     let sources = sources(options)?;
     let formats = formats(options, words)?;
+    let evidence = evidence(options)?;
     let mut signals = Signals::new()?;
     let pieces = Pieces::open(&sources, options.follow)?;
-    let page = Page::on(&output, options.rows, crate::view::Selection::default());
+    let page = Page::on(&output, options.seen.rows, crate::view::Selection::default());
     let counted = if options.follow {
         follow(
-            Count::new(&formats, options),
+            Count::new(&formats, options, &evidence),
             pieces,
             &mut signals,
             &mut output,
@@ -34,14 +37,30 @@ pub(super) async fn run(options: &LogsOptions, words: Words) -> Result<(), Probl
         )
         .await?
     } else {
-        Some(all(Workers::start(&formats, options), pieces, &mut signals, words).await)
+        Some(
+            all(
+                Workers::start(&formats, options, &evidence),
+                pieces,
+                &mut signals,
+                words,
+            )
+            .await,
+        )
     };
     let Some(Count {
-        mut tally, mut read, ..
+        mut tally,
+        mut read,
+        lines,
+        ..
     }) = counted
     else {
         return Ok(());
     };
+    read.kernel = evidence
+        .iter()
+        .zip(lines)
+        .map(|(seen, lines)| seen.hold(lines))
+        .collect();
     read.files = sources.iter().map(name).collect();
     let summary = tally.summary();
     unless_gone(match (options.output.format, options.csv) {
@@ -54,6 +73,27 @@ pub(super) async fn run(options: &LogsOptions, words: Words) -> Result<(), Probl
         Some(why) => Err(Problem::failed(why.clone())),
         None => Ok(()),
     }
+}
+
+/// What the kernel saw, by recordings.
+fn evidence(options: &LogsOptions) -> Result<Arc<Vec<Evidence>>, Problem> {
+    if options.seen.from.is_empty() {
+        return Ok(Arc::new(Vec::new()));
+    }
+    let wanted = Wanted {
+        stories: true,
+        ..Wanted::default()
+    };
+    let stories = replay_for(&options.seen, wanted)?.stories.into_iter();
+    Ok(Arc::new(
+        stories
+            .map(|(stories, context, end)| Evidence {
+                stories,
+                context,
+                end,
+            })
+            .collect(),
+    ))
 }
 
 fn sources(options: &LogsOptions) -> Result<Vec<From>, Problem> {

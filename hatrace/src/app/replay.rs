@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use hatrace_core::Engine;
+use hatrace_core::log::Stories;
 use hatrace_core::snapshot::Snapshot;
 use hatrace_core::stream::Name;
 use hatrace_core::time::Mono;
@@ -31,6 +32,8 @@ pub(super) struct Replayed {
     pub(super) copies: Vec<Recorded>,
     /// What lines that were supposed would have changed, of each recording: of which host, where there are several.
     pub(super) predictions: Vec<(Option<Name>, Prediction)>,
+    /// What the kernel saw of each connection's end, of each recording, where that was asked for; and when each of them was told of.
+    pub(super) stories: Vec<(Stories, Context, Mono)>,
 }
 
 /// What is wanted of recordings beside the snapshot.
@@ -42,6 +45,8 @@ pub(super) struct Wanted {
     pub(super) copies: Vec<Plan>,
     /// Lines that are supposed to be in the configuration.
     pub(super) lines: Vec<Line>,
+    /// What the kernel saw of each connection's end.
+    pub(super) stories: bool,
 }
 
 /// One recording, read to the moment asked for or to its end.
@@ -51,6 +56,7 @@ pub(super) struct Played {
     pub(super) hosts: BTreeMap<IpAddr, String>,
     pub(super) intervals: Vec<Interval>,
     pub(super) prediction: Option<Prediction>,
+    pub(super) stories: Option<Stories>,
     pub(super) recording: String,
     pub(super) kernel: String,
     pub(super) boot: Option<String>,
@@ -93,6 +99,7 @@ pub(super) fn recordings(options: &WatchOptions) -> Result<usize, Problem> {
 struct Asked<'a> {
     options: &'a WatchOptions,
     sessions: bool,
+    stories: bool,
     lines: Vec<Line>,
     /// What counts as lingering: in all of them the same.
     min: std::time::Duration,
@@ -112,6 +119,7 @@ impl<'a> Asked<'a> {
         Self {
             options,
             sessions: wanted.sessions,
+            stories: wanted.stories,
             lines: wanted.lines.clone(),
             // What a line would have ended must be told of.
             min: shortest.map_or(min, |shortest| shortest.min(min)),
@@ -146,6 +154,7 @@ fn play(
         tap.watch_intervals(&context);
     }
     let mut what_if = (!asked.lines.is_empty()).then(|| WhatIf::new(asked.lines.clone(), context.version()));
+    let mut stories = asked.stories.then(Stories::default);
     let mut hosts = BTreeMap::new();
     // A view that was drawn last is drawn again as it was; of a recording that was cut off, all there is.
     let (mut last, mut cut) = (context.started_mono, None);
@@ -157,8 +166,14 @@ fn play(
                 break;
             }
             Item::Input((at, input)) => {
+                if let Some(stories) = &mut stories {
+                    stories.take(at, &input);
+                }
                 tap.handle(at, input);
                 let events = tap.events();
+                if let Some(stories) = &mut stories {
+                    stories.told(&events);
+                }
                 if let Some(what_if) = &mut what_if {
                     what_if.watch(&tap, &events);
                 }
@@ -187,6 +202,7 @@ fn play(
         hosts,
         intervals,
         prediction,
+        stories,
         recording: header.recording,
         kernel: header.kernel,
         boot: header.boot,

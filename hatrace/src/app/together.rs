@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use hatrace_core::log::Stories;
 use hatrace_core::merge::{Part as Merged, again, merge};
 use hatrace_core::snapshot::Notice;
 use hatrace_core::stream::Name;
+use hatrace_core::time::Mono;
 use jiff::Timestamp;
 
 use super::replay::{Played, Replayed};
@@ -22,11 +24,13 @@ pub(super) fn together(mut played: Vec<Played>, of_a_moment: bool) -> Result<Rep
         .remedy("--at with a time between these"));
     }
     played.retain(|part| !part.elsewhen);
+    let stories = stories(&mut played);
     let mut replayed = match played.len() {
         1 => played.pop().map(alone),
         _ => several(played),
     }
     .ok_or_else(|| Problem::usage("--from was given no file"))?;
+    replayed.stories = stories;
     for span in elsewhen {
         replayed.snapshot.notices.push(Notice {
             code: "recording-part",
@@ -35,6 +39,13 @@ pub(super) fn together(mut played: Vec<Played>, of_a_moment: bool) -> Result<Rep
         });
     }
     Ok(replayed)
+}
+
+/// Those of each recording, with whose and up to when they are.
+fn stories(played: &mut [Played]) -> Vec<(Stories, Context, Mono)> {
+    let told = played.iter_mut();
+    told.filter_map(|part| Some((part.stories.take()?, part.context.clone(), part.snapshot.at)))
+        .collect()
 }
 
 /// `lb1, 2026-11-21T03:12:00Z to 2026-11-21T03:22:00Z`.
@@ -52,6 +63,7 @@ fn alone(part: Played) -> Replayed {
         kernels: [part.kernel].into(),
         copies: Vec::new(),
         predictions: part.prediction.map(|told| (None, told)).into_iter().collect(),
+        stories: Vec::new(),
     }
 }
 
@@ -82,6 +94,7 @@ fn several(played: Vec<Played>) -> Option<Replayed> {
         kernels: played.iter().map(|part| part.kernel.clone()).collect(),
         copies: Vec::new(),
         predictions: Vec::new(),
+        stories: Vec::new(),
     };
     for host in whole.context.hosts() {
         let of = |part: &&Part| part.past && part.context.host == host;

@@ -319,6 +319,9 @@ pub(super) struct RecordArgs {
     pub source: SourceArgs,
     #[command(flatten)]
     pub watch: WatchArgs,
+    /// Every connection's end, not only of those that linger: to hold HAProxy's logs against
+    #[arg(short, long)]
+    pub all: bool,
     /// Run this, and record until it has ended
     #[arg(value_name = "CMD", last = true)]
     pub command: Vec<String>,

@@ -191,7 +191,7 @@ pub struct ExplainOptions {
 }
 
 /// What `logs` is asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogsOptions {
     /// The logs; `-` is standard input. None: standard input, unless that is a terminal.
     pub files: Vec<PathBuf>,
@@ -205,8 +205,8 @@ pub struct LogsOptions {
     pub unparsed: bool,
     /// As CSV.
     pub csv: bool,
-    /// How many rows to list.
-    pub rows: usize,
+    /// Recordings of the kernel's evidence, and how many rows to list.
+    pub seen: WatchOptions,
     /// Where to and as what.
     pub output: OutputOptions,
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::CommonArgs;
 use super::options::{
-    AdviseOptions, ExplainOptions, Invocation, RecordOptions, SessionsOptions, WatchOptions,
+    AdviseOptions, ExplainOptions, Invocation, LogsOptions, RecordOptions, SessionsOptions, WatchOptions,
 };
 use crate::error::Problem;
 use crate::tape::Plan;
@@ -55,7 +55,17 @@ impl Recording {
                 self.nothing_to_record()?;
                 seen.from.clone_from(&self.from);
             }
-            Invocation::Logs(_) | Invocation::Doctor(_) | Invocation::Demo(_) | Invocation::BenchEmpty(_) => {
+            Invocation::Logs(LogsOptions { seen, follow, .. }) => {
+                self.nothing_to_record()?;
+                if *follow {
+                    self.refuse_from(
+                        "what is followed is later than what was recorded",
+                        "hatrace logs --from FILE LOG",
+                    )?;
+                }
+                seen.from.clone_from(&self.from);
+            }
+            Invocation::Doctor(_) | Invocation::Demo(_) | Invocation::BenchEmpty(_) => {
                 self.nothing_to_record()?;
                 self.refuse_from("this command reads no recording", "hatrace report --from FILE")?;
             }

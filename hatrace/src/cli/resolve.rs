@@ -60,7 +60,7 @@ fn invocation(args: Args) -> Result<Invocation, Problem> {
         Some(Command::Report(own)) => report(own, before, target, api, output),
         Some(Command::Culprits(own)) => culprits(own, before, target, api, output),
         Some(Command::Advise(own)) => advise(own, &before, target, api, output),
-        Some(Command::Logs(own)) => logs(own, &before, &target, output),
+        Some(Command::Logs(own)) => logs(own, &before, target, api, output),
         Some(Command::Explain(own)) => explain(&own, &before, target, api, output),
         Some(Command::Stuck(own)) => {
             refuse(before.all, "-a/--all", "stuck")?;
@@ -82,7 +82,6 @@ fn invocation(args: Args) -> Result<Invocation, Problem> {
             }))
         }
         Some(Command::Record(own)) => {
-            refuse(before.all, "-a/--all", "record")?;
             refuse(
                 before.select != SelectArgs::default(),
                 "filters (a recording is of everything)",
@@ -93,7 +92,10 @@ fn invocation(args: Args) -> Result<Invocation, Problem> {
                 watch: either_watch(own.watch, before.watch),
                 select: SelectArgs::default(),
             };
-            let watch = asked.options(target, JSON_ROWS, api, output)?;
+            let watch = WatchOptions {
+                all: own.all || before.all,
+                ..asked.options(target, JSON_ROWS, api, output)?
+            };
             let command = own.command;
             Ok(Invocation::Record(RecordOptions { watch, command }))
         }
@@ -229,10 +231,20 @@ fn advise(
     }))
 }
 
+/// Of commands that watch nothing.
+fn nothing() -> Asked {
+    Asked {
+        source: SourceArgs::default(),
+        watch: WatchArgs::default(),
+        select: SelectArgs::default(),
+    }
+}
+
 fn logs(
     own: LogsArgs,
     before: &TraceArgs,
-    target: &Target,
+    target: Target,
+    api: ApiOptions,
     output: OutputOptions,
 ) -> Result<Invocation, Problem> {
     refuse(*before != TraceArgs::default(), "the options before it", "logs")?;
@@ -248,7 +260,7 @@ fn logs(
         follow: own.follow,
         unparsed: own.unparsed,
         csv: own.csv,
-        rows,
+        seen: nothing().options(target, rows, api, output.clone())?,
         output,
     }))
 }
@@ -266,14 +278,9 @@ fn explain(
         "explain",
     )?;
     refuse(target.pids.is_some(), "--pid (it needs no HAProxy)", "explain")?;
-    let nothing = Asked {
-        source: SourceArgs::default(),
-        watch: WatchArgs::default(),
-        select: SelectArgs::default(),
-    };
     Ok(Invocation::Explain(ExplainOptions {
         what: own.what.iter().map(|word| bare(word).to_owned()).collect(),
-        seen: nothing.options(target, REPORT_ROWS, api, output.clone())?,
+        seen: nothing().options(target, REPORT_ROWS, api, output.clone())?,
         output,
     }))
 }

@@ -1,6 +1,7 @@
 //! `logs`: how sessions ended, counted and explained; what became more frequent first.
 
 mod data;
+mod kernel;
 mod line;
 mod stickiness;
 
@@ -15,12 +16,13 @@ use super::page::Page;
 use super::paint::Ink;
 use super::words;
 pub use data::{write_csv, write_entry, write_json};
+pub use kernel::Kernel;
 pub use line::line;
 use stickiness::persistence;
 pub use stickiness::verdicts;
 
 /// What was read, beside what it says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Read {
     /// The files.
     pub files: Vec<String>,
@@ -36,6 +38,8 @@ pub struct Read {
     pub examples: Vec<String>,
     /// Why not all of it could be read.
     pub failures: Vec<String>,
+    /// The kernel's evidence beside it, by recording.
+    pub kernel: Vec<Kernel>,
 }
 
 /// `2026-11-20 09:49:15`: by the clock of whoever wrote it.
@@ -112,6 +116,9 @@ pub fn write(out: &mut dyn Write, read: &Read, summary: &Summary, page: &Page) -
     explained(out, summary, page)?;
     servers(out, summary, page)?;
     persistence(out, &summary.persistence, page)?;
+    for kernel in &read.kernel {
+        kernel::write(out, kernel, page)?;
+    }
     unknown(out, read, page)
 }
 

@@ -1,14 +1,17 @@
 //! The counting of lines: by one as they come, by several of what there is.
 
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use hatrace_core::log::Tally;
+use hatrace_core::log::{Entry, Lines, Stories, Tally};
+use hatrace_core::time::Mono;
 
 use crate::cli::LogsOptions;
 use crate::logs::input::lines;
 use crate::logs::{Format, Line, Reader, Scratch};
-use crate::view::logs::{self as view, Read};
+use crate::port::Context;
+use crate::view::logs::{self as view, Kernel, Read};
 use crate::view::{Format as As, Page};
 
 /// Lines that were not understood and are shown, at most; and how much of each.
@@ -17,8 +20,32 @@ const WIDTH: usize = 400;
 /// Threads at most: more would only wait for the disk, and HAProxy may want the others.
 const THREADS: usize = 4;
 
+/// What the kernel saw, of one recording.
+pub(super) struct Evidence {
+    pub(super) stories: Stories,
+    pub(super) context: Context,
+    /// Up to when.
+    pub(super) end: Mono,
+}
+
+impl Evidence {
+    /// Holds lines against it.
+    pub(super) fn hold(&self, lines: Lines) -> Kernel {
+        let wall = |at| self.context.wall(at).as_millisecond();
+        Kernel {
+            host: self.context.host.clone(),
+            stories: self.stories.count() as u64,
+            whole: self.stories.whole,
+            held: lines.hold(&self.stories, wall, (self.context.started_mono, self.end)),
+        }
+    }
+}
+
 /// What is counted.
 pub(super) struct Count {
+    evidence: Arc<Vec<Evidence>>,
+    /// Those that may be of what the kernel saw, by recording.
+    pub(super) lines: Vec<Lines>,
     reader: Reader,
     pub(super) tally: Tally,
     pub(super) read: Read,
@@ -28,8 +55,10 @@ pub(super) struct Count {
 }
 
 impl Count {
-    pub(super) fn new(formats: &[Format], options: &LogsOptions) -> Self {
+    pub(super) fn new(formats: &[Format], options: &LogsOptions, evidence: &Arc<Vec<Evidence>>) -> Self {
         Self {
+            lines: evidence.iter().map(|_| Lines::default()).collect(),
+            evidence: evidence.clone(),
             reader: Reader::new(formats.to_vec()),
             tally: Tally::default(),
             read: Read::default(),
@@ -63,12 +92,15 @@ impl Count {
         told
     }
 
-    fn line(&mut self, line: &[u8], mut each: impl FnMut(&hatrace_core::log::Entry<'_>)) {
+    fn line(&mut self, line: &[u8], mut each: impl FnMut(&Entry<'_>)) {
         let mut scratch = Scratch::default();
         self.read.lines += 1;
         match self.reader.read(line, &mut scratch) {
             Line::Session(entry) => {
                 self.tally.session(&entry);
+                for (seen, lines) in self.evidence.iter().zip(&mut self.lines) {
+                    lines.take(&entry, &seen.stories);
+                }
                 each(&entry);
             }
             Line::Connection(entry) => self.tally.connection(&entry),
@@ -88,6 +120,9 @@ impl Count {
 
     fn merge(&mut self, other: Self) {
         self.tally.merge(other.tally);
+        for (own, theirs) in self.lines.iter_mut().zip(other.lines) {
+            own.merge(theirs);
+        }
         self.read.lines += other.read.lines;
         self.read.messages += other.read.messages;
         self.read.unknown += other.read.unknown;
@@ -104,12 +139,12 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    pub(super) fn start(formats: &[Format], options: &LogsOptions) -> Self {
+    pub(super) fn start(formats: &[Format], options: &LogsOptions, evidence: &Arc<Vec<Evidence>>) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let all = (0..threads.min(THREADS))
             .map(|_| {
                 let (give, take) = sync_channel::<Vec<u8>>(2);
-                let mut count = Count::new(formats, options);
+                let mut count = Count::new(formats, options, evidence);
                 let thread = std::thread::spawn(move || {
                     for block in take {
                         count.block(&block);
@@ -122,7 +157,7 @@ impl Workers {
         Self {
             all,
             next: 0,
-            nothing: Count::new(formats, options),
+            nothing: Count::new(formats, options, evidence),
         }
     }
 

@@ -48,6 +48,7 @@ pub fn write_json(out: &mut dyn Write, read: &Read, summary: &Summary, page: &Pa
             "count": count,
         })).collect::<Vec<_>>(),
         "endings": summary.ways.iter().take(page.rows).map(way).collect::<Vec<_>>(),
+        "kernel": read.kernel.iter().map(super::kernel::json).collect::<Vec<_>>(),
         "persistence": {
             "requests": told.requests,
             "pairs": told.pairs.iter().map(|(pair, count)| json!({
