@@ -1,28 +1,12 @@
 //! The last two letters together: what became of stickiness, and why users have to log in again.
 
 use super::Severity::{Anomaly, Normal};
-use super::pairs::Pair;
+use super::pairs::{Pair, of};
 
 /// What the cookie's two letters mean together, where the manual says something of both.
 #[must_use]
 pub fn cookie(code: [u8; 2]) -> Option<&'static Pair> {
     COOKIES.iter().find(|pair| pair.code == code)
-}
-
-const fn of(
-    code: [u8; 2],
-    severity: super::Severity,
-    means: &'static str,
-    cause: &'static str,
-    act: &'static [&'static str],
-) -> Pair {
-    Pair {
-        code,
-        severity,
-        means,
-        cause,
-        act,
-    }
 }
 
 /// The documented ones.

@@ -26,7 +26,7 @@ impl Pair {
     }
 }
 
-const fn of(
+pub(super) const fn of(
     code: [u8; 2],
     severity: Severity,
     means: &'static str,
