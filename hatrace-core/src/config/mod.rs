@@ -63,6 +63,22 @@ pub struct Proxy {
     pub set_timeouts: Vec<Place>,
     /// The line of `source`: HAProxy's own address towards the servers.
     pub source: Option<Place>,
+    /// Whether HAProxy calls its clients by their sockets' addresses.
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
+    pub client_address: ClientAddress,
+}
+
+/// What HAProxy calls a client by, in its logs and on its command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAddress {
+    /// The peer of its socket.
+    #[default]
+    Socket,
+    /// A rule of the session's changes it (`http-request set-src` and its kin); `fc_src` is the socket's.
+    Changed,
+    /// What somebody upstream tells (`accept-proxy`, `accept-netscaler-cip`, `expect-proxy`), or `tcp-request connection set-src`.
+    Told,
 }
 
 /// What a proxy is.
@@ -152,6 +168,9 @@ pub struct Bind {
     /// `tcp-ut`: TCP_USER_TIMEOUT on what is accepted there.
     #[serde(with = "crate::ns::option", default, skip_serializing_if = "Option::is_none")]
     pub tcp_ut: Option<Duration>,
+    /// TLS, HTTP/2 or QUIC is spoken there: a client may end a session without a FIN.
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
+    pub layered: bool,
 }
 
 /// A `server` line.
@@ -170,6 +189,9 @@ pub struct Server {
     pub tcp_ut: Option<Duration>,
     /// `source` on the line itself.
     pub source: bool,
+    /// TLS or HTTP/2 is spoken with it: it may end a session without a FIN.
+    #[serde(default, skip_serializing_if = "crate::ns::is_default")]
+    pub layered: bool,
 }
 
 /// Why the configuration may not be what the process runs with.

@@ -34,6 +34,8 @@ pub struct Entry<'a> {
     pub server_port: Option<u16>,
     /// The frontend, without the `~` of TLS.
     pub frontend: &'a [u8],
+    /// It had the `~` of TLS.
+    pub tls: bool,
     /// The backend; the frontend again where none was chosen.
     pub backend: &'a [u8],
     /// The server; `<NOSRV>`, `<STATS>`: there was none.

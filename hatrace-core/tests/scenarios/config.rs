@@ -42,6 +42,7 @@ pub fn proxy(line: &Line) -> Result<Proxy, String> {
         servers: Vec::new(),
         set_timeouts: Vec::new(),
         source: None,
+        client_address: hatrace_core::config::ClientAddress::Socket,
     };
     for (key, value) in &line.keys {
         next += 1;

@@ -1,19 +1,23 @@
-//! `logs`: lines read, counted and explained; followed as they come.
+//! `logs`: lines read, counted and explained; followed as they come, and held against the kernel.
 
+mod all;
 mod count;
+mod follow;
+mod traced;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use self::count::{Count, Evidence, Workers};
+use hatrace_core::config::Configuration;
+
+use self::count::{Count, Evidence};
 use super::drive::Signals;
 use super::replay::{Wanted, replay_for};
 use super::unless_gone;
 use crate::cli::LogsOptions;
 use crate::error::Problem;
-use crate::haproxy::log_formats;
-use crate::logs::input::{From, Piece, Pieces};
+use crate::haproxy::{Whose, log_formats};
+use crate::logs::input::{From, Pieces};
 use crate::logs::{Format, named};
 use crate::view::logs as view;
 use crate::view::out::Words;
@@ -23,14 +27,29 @@ pub(super) async fn run(options: &LogsOptions, words: Words) -> Result<(), Probl
     let mut output = Output::open(&options.output)?;
     let sources = sources(options)?;
     let formats = formats(options, words)?;
-    let evidence = evidence(options)?;
+    let configured = configured(options)?;
+    let evidence = evidence(options, configured.as_ref())?;
     let mut signals = Signals::new()?;
     let pieces = Pieces::open(&sources, options.follow)?;
     let page = Page::on(&output, options.seen.rows, crate::view::Selection::default());
-    let counted = if options.follow {
-        follow(
-            Count::new(&formats, options, &evidence),
+    let count = Count::new(&formats, options, &evidence);
+    let counted = if options.trace {
+        traced::run(
+            options,
+            count,
             pieces,
+            &mut signals,
+            &mut output,
+            &page,
+            configured,
+            words,
+        )
+        .await?
+    } else if options.follow {
+        follow::run(
+            count,
+            pieces,
+            options.seen.duration,
             &mut signals,
             &mut output,
             &page,
@@ -38,8 +57,8 @@ pub(super) async fn run(options: &LogsOptions, words: Words) -> Result<(), Probl
         .await?
     } else {
         Some(
-            all(
-                Workers::start(&formats, options, &evidence),
+            all::run(
+                count::Workers::start(&formats, options, &evidence),
                 pieces,
                 &mut signals,
                 words,
@@ -56,11 +75,8 @@ pub(super) async fn run(options: &LogsOptions, words: Words) -> Result<(), Probl
     else {
         return Ok(());
     };
-    read.kernel = evidence
-        .iter()
-        .zip(lines)
-        .map(|(seen, lines)| seen.hold(lines))
-        .collect();
+    let held = evidence.iter().zip(lines).map(|(seen, lines)| seen.hold(lines));
+    read.kernel.extend(held);
     read.files = sources.iter().map(name).collect();
     let summary = tally.summary();
     unless_gone(match (options.output.format, options.csv) {
@@ -75,8 +91,19 @@ pub(super) async fn run(options: &LogsOptions, words: Words) -> Result<(), Probl
     }
 }
 
+/// What was given as HAProxy's configuration.
+fn configured(options: &LogsOptions) -> Result<Option<Configuration>, Problem> {
+    if options.configuration.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Whose::of_files(&options.configuration)?.configuration()))
+}
+
 /// What the kernel saw, by recordings.
-fn evidence(options: &LogsOptions) -> Result<Arc<Vec<Evidence>>, Problem> {
+fn evidence(
+    options: &LogsOptions,
+    configured: Option<&Configuration>,
+) -> Result<Arc<Vec<Evidence>>, Problem> {
     if options.seen.from.is_empty() {
         return Ok(Arc::new(Vec::new()));
     }
@@ -85,15 +112,17 @@ fn evidence(options: &LogsOptions) -> Result<Arc<Vec<Evidence>>, Problem> {
         ..Wanted::default()
     };
     let stories = replay_for(&options.seen, wanted)?.stories.into_iter();
-    Ok(Arc::new(
-        stories
-            .map(|(stories, context, end)| Evidence {
-                stories,
-                context,
-                end,
-            })
-            .collect(),
-    ))
+    let evidence = stories.map(|(mut stories, context, end)| {
+        configured
+            .into_iter()
+            .for_each(|configured| stories.proxies.learn(configured));
+        Evidence {
+            stories,
+            context,
+            end,
+        }
+    });
+    Ok(Arc::new(evidence.collect()))
 }
 
 fn sources(options: &LogsOptions) -> Result<Vec<From>, Problem> {
@@ -131,101 +160,4 @@ fn formats(options: &LogsOptions, words: Words) -> Result<Vec<Format>, Problem> 
         }
     }
     Ok(formats)
-}
-
-/// Everything there is, counted by several at once.
-async fn all(mut workers: Workers, mut pieces: Pieces, signals: &mut Signals, words: Words) -> Count {
-    let mut progress = Progress::new(pieces.size);
-    let (mut too_long, mut failures) = (0, Vec::new());
-    loop {
-        let piece = tokio::select! {
-            biased;
-            () = signals.wait(None) => break,
-            piece = pieces.next() => piece,
-        };
-        match piece {
-            Some(Piece::Block(block, at)) => {
-                workers.give(block);
-                progress.draw(at, words);
-            }
-            Some(Piece::TooLong) => too_long += 1,
-            Some(Piece::Failed(problem)) => failures.push(problem.what),
-            None => break,
-        }
-    }
-    let mut count = workers.finish();
-    progress.clear(words);
-    count.read.failures = failures;
-    count.read.too_long += too_long;
-    count.read.lines += too_long;
-    count
-}
-
-/// As it comes: what did not end as it should is told at once. `None`: nobody reads it any more.
-async fn follow(
-    mut count: Count,
-    mut pieces: Pieces,
-    signals: &mut Signals,
-    output: &mut Output,
-    page: &Page,
-) -> Result<Option<Count>, Problem> {
-    loop {
-        let piece = tokio::select! {
-            biased;
-            () = signals.wait(None) => break,
-            piece = pieces.next() => piece,
-        };
-        match piece {
-            Some(Piece::Block(block, _)) => {
-                let told = count.block_told(&block, page);
-                if !told.is_empty() && unless_gone(output.draw(|out| out.write_all(&told)))?.is_break() {
-                    return Ok(None);
-                }
-            }
-            Some(Piece::TooLong) => {
-                count.read.too_long += 1;
-                count.read.lines += 1;
-            }
-            Some(Piece::Failed(problem)) => count.read.failures.push(problem.what),
-            None => break,
-        }
-    }
-    Ok(Some(count))
-}
-
-/// A bar on stderr, where that is a terminal and the end is known.
-struct Progress {
-    size: Option<u64>,
-    begun: Instant,
-    drawn: Option<Instant>,
-}
-
-impl Progress {
-    fn new(size: Option<u64>) -> Self {
-        Self {
-            size: size.filter(|_| std::io::stderr().is_terminal()),
-            begun: Instant::now(),
-            drawn: None,
-        }
-    }
-
-    fn draw(&mut self, at: u64, words: Words) {
-        const PATIENCE: Duration = Duration::from_millis(300);
-        let Some(size) = self.size.filter(|size| *size > 0) else {
-            return;
-        };
-        let last = self.drawn.unwrap_or(self.begun);
-        if last.elapsed() < PATIENCE {
-            return;
-        }
-        self.drawn = Some(Instant::now());
-        let percent = u128::from(at.min(size)) * 100 / u128::from(size);
-        words.draw(|out| write!(out, "\rreading: {percent} % of {} MiB\x1b[K", size >> 20));
-    }
-
-    fn clear(&self, words: Words) {
-        if self.drawn.is_some() {
-            words.draw(|out| write!(out, "\r\x1b[K"));
-        }
-    }
 }

@@ -154,7 +154,9 @@ fn play(
         tap.watch_intervals(&context);
     }
     let mut what_if = (!asked.lines.is_empty()).then(|| WhatIf::new(asked.lines.clone(), context.version()));
-    let mut stories = asked.stories.then(Stories::default);
+    if asked.stories {
+        tap.watch_stories(None, None);
+    }
     let mut hosts = BTreeMap::new();
     // A view that was drawn last is drawn again as it was; of a recording that was cut off, all there is.
     let (mut last, mut cut) = (context.started_mono, None);
@@ -166,14 +168,8 @@ fn play(
                 break;
             }
             Item::Input((at, input)) => {
-                if let Some(stories) = &mut stories {
-                    stories.take(at, &input);
-                }
                 tap.handle(at, input);
                 let events = tap.events();
-                if let Some(stories) = &mut stories {
-                    stories.told(&events);
-                }
                 if let Some(what_if) = &mut what_if {
                     what_if.watch(&tap, &events);
                 }
@@ -196,6 +192,7 @@ fn play(
     let snapshot = tap.cut(now, &context);
     let intervals = tap.take_intervals(&snapshot);
     let prediction = what_if.map(|what_if| what_if.conclude(&tap, &snapshot));
+    let stories = tap.take_stories();
     let copies = tap.finish()?;
     let played = Played {
         snapshot,

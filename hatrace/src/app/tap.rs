@@ -1,10 +1,13 @@
 //! The engine, and those beside it: what one is given, recorders put away, and the intervals of a histogram log are counted by.
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use hatrace_core::Engine;
+use hatrace_core::config::Configuration;
 use hatrace_core::event::Event;
 use hatrace_core::input::Input;
+use hatrace_core::log::Stories;
 use hatrace_core::snapshot::Snapshot;
 use hatrace_core::time::Mono;
 
@@ -18,7 +21,12 @@ pub(super) struct Tap {
     engine: Engine,
     recorders: Vec<Recorder>,
     intervals: Option<Intervals>,
+    /// What the kernel saw of each connection's end, and for how long that is kept.
+    stories: Option<(Stories, Option<Duration>)>,
 }
+
+/// Stories of connections that are over, at most, where not all of them are kept.
+const STORIES: usize = 300_000;
 
 impl Tap {
     pub(super) fn new(engine: Engine, recorders: impl IntoIterator<Item = Recorder>) -> Self {
@@ -26,6 +34,7 @@ impl Tap {
             engine,
             recorders: recorders.into_iter().collect(),
             intervals: None,
+            stories: None,
         }
     }
 
@@ -34,10 +43,36 @@ impl Tap {
         self.intervals = Some(Intervals::new(context));
     }
 
+    /// From now on what the kernel sees of each connection's end is remembered: for so long, or to the end. `configured`: what is known of
+    /// HAProxy's configuration beside what it tells itself.
+    pub(super) fn watch_stories(&mut self, horizon: Option<Duration>, configured: Option<&Configuration>) {
+        let mut stories = Stories::default();
+        configured
+            .into_iter()
+            .for_each(|known| stories.proxies.learn(known));
+        self.stories = Some((stories, horizon));
+    }
+
+    /// What was remembered of each connection's end; nothing where that wasn't asked for.
+    pub(super) fn stories(&self) -> Option<&Stories> {
+        self.stories.as_ref().map(|(stories, _)| stories)
+    }
+
+    /// The same, taken away.
+    pub(super) fn take_stories(&mut self) -> Option<Stories> {
+        self.stories.take().map(|(stories, _)| stories)
+    }
+
     /// The engine's only way to be given anything.
     pub(super) fn handle(&mut self, at: Mono, mut input: Input) {
         if let Some(intervals) = &mut self.intervals {
             intervals.pass(at, &self.engine);
+        }
+        if let Some((stories, horizon)) = &mut self.stories {
+            stories.take(at, &input);
+            if let Some(horizon) = horizon.filter(|_| matches!(input, Input::Tick)) {
+                stories.forget(at.back(horizon), STORIES);
+            }
         }
         if !self.recorders.is_empty() {
             // What changes nothing need not be kept.
@@ -59,7 +94,11 @@ impl Tap {
     }
 
     pub(super) fn events(&mut self) -> Vec<Event> {
-        self.engine.events()
+        let events = self.engine.events();
+        if let Some((stories, _)) = &mut self.stories {
+            stories.told(&events);
+        }
+        events
     }
 
     /// What a view is drawn of.

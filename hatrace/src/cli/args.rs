@@ -282,6 +282,12 @@ pub(super) struct LogsArgs {
     /// Go on with what is written to the last of them, and show ends that are not normal as they come
     #[arg(short = 'F', long)]
     pub follow: bool,
+    /// Stop following after this long [default: at Ctrl-C]
+    #[arg(short, long, value_name = "DUR", value_parser = value::some_duration)]
+    pub duration: Option<Duration>,
+    /// Trace meanwhile, and hold each line against what the kernel saw of its sockets: of the HAProxy that is found, or of --pid
+    #[arg(short, long)]
+    pub trace: bool,
     /// A format of your own, as HAProxy's `log-format` has it; repeatable
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Vec<String>,

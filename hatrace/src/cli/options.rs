@@ -58,7 +58,8 @@ impl Invocation {
             }
             Self::Advise(AdviseOptions { watch, .. }) => watch.without = abilities,
             Self::Doctor(doctor) => doctor.without = abilities,
-            Self::Explain(_) | Self::Logs(_) | Self::Demo(_) | Self::BenchEmpty(_) => {}
+            Self::Logs(logs) => logs.seen.without = abilities,
+            Self::Explain(_) | Self::Demo(_) | Self::BenchEmpty(_) => {}
         }
         self
     }
@@ -205,7 +206,9 @@ pub struct LogsOptions {
     pub unparsed: bool,
     /// As CSV.
     pub csv: bool,
-    /// Recordings of the kernel's evidence, and how many rows to list.
+    /// Trace meanwhile.
+    pub trace: bool,
+    /// Recordings of the kernel's evidence, or whose sockets to trace; for how long to follow, and how many rows to list.
     pub seen: WatchOptions,
     /// Where to and as what.
     pub output: OutputOptions,

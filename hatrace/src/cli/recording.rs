@@ -55,8 +55,14 @@ impl Recording {
                 self.nothing_to_record()?;
                 seen.from.clone_from(&self.from);
             }
-            Invocation::Logs(LogsOptions { seen, follow, .. }) => {
-                self.nothing_to_record()?;
+            Invocation::Logs(LogsOptions {
+                seen, follow, trace, ..
+            }) => {
+                if *trace {
+                    self.beside(seen)?;
+                } else {
+                    self.nothing_to_record()?;
+                }
                 if *follow {
                     self.refuse_from(
                         "what is followed is later than what was recorded",

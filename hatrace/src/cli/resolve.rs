@@ -248,7 +248,12 @@ fn logs(
     output: OutputOptions,
 ) -> Result<Invocation, Problem> {
     refuse(*before != TraceArgs::default(), "the options before it", "logs")?;
-    refuse(target.pids.is_some(), "--pid (it needs no HAProxy)", "logs")?;
+    let trace = own.trace || target.pids.is_some();
+    if own.duration.is_some() && !own.follow && !trace {
+        return Err(
+            Problem::usage("-d is for how long a log is followed").remedy("hatrace logs -F -d 1m FILE")
+        );
+    }
     let rows = own.rows.unwrap_or(match output.format {
         Format::Text => LOG_ROWS,
         Format::Json => JSON_ROWS,
@@ -257,10 +262,16 @@ fn logs(
         files: own.files,
         configuration: own.config,
         formats: own.log_format,
-        follow: own.follow,
+        // What is traced happens from now on.
+        follow: own.follow || trace,
         unparsed: own.unparsed,
         csv: own.csv,
-        seen: nothing().options(target, rows, api, output.clone())?,
+        trace,
+        seen: WatchOptions {
+            all: true,
+            duration: own.duration,
+            ..nothing().options(target, rows, api, output.clone())?
+        },
         output,
     }))
 }

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TryRecvError};
 
 use crate::error::Problem;
 
@@ -71,6 +72,15 @@ impl Pieces {
             from,
             size: sizes.filter(|_| !follow).map(|sizes| sizes.iter().sum()),
         })
+    }
+
+    /// What has come by now; ready with `None`: that was all.
+    pub fn ready(&mut self) -> Poll<Option<Piece>> {
+        match self.from.try_recv() {
+            Ok(piece) => Poll::Ready(Some(piece)),
+            Err(TryRecvError::Empty) => Poll::Pending,
+            Err(TryRecvError::Disconnected) => Poll::Ready(None),
+        }
     }
 
     /// The next piece; `None`: that was all.

@@ -176,7 +176,10 @@ pub(super) fn set<'a>(entry: &mut Entry<'a>, var: Var, value: &'a [u8]) -> Optio
         Var::SocketPort => entry.socket_port = port(),
         Var::Accepted if none => {}
         Var::Accepted => entry.accepted = Some(date(value)?),
-        Var::Frontend => entry.frontend = value.strip_suffix(b"~").unwrap_or(value),
+        Var::Frontend => {
+            let plain = value.strip_suffix(b"~");
+            (entry.tls, entry.frontend) = (plain.is_some(), plain.unwrap_or(value));
+        }
         Var::Backend => entry.backend = value,
         Var::Server => entry.server = value,
         Var::Request => entry.uri = value,

@@ -15,9 +15,9 @@ use super::columns::{Align, Cell, Table};
 use super::page::Page;
 use super::paint::Ink;
 use super::words;
-pub use data::{write_csv, write_entry, write_json};
+pub use data::{write_csv, write_json};
 pub use kernel::Kernel;
-pub use line::line;
+pub use line::{Prepared, line, told};
 use stickiness::persistence;
 pub use stickiness::verdicts;
 

@@ -1,5 +1,6 @@
 //! Both stories of one session, and addresses that are used again.
 
+use super::super::said::Proxies;
 use super::*;
 use crate::ids::{Cookie, Netns};
 use crate::input::{Input, Transition};
@@ -142,56 +143,105 @@ fn the_kernel_s_story_beside_the_log_s() {
         told.disagreements[0].kernel.starts_with("HAProxy closed first"),
         "{told:?}"
     );
-    let lingered = told.lingered[&Code::parse(b"--").unwrap()];
+    let lingered = told.lingered[&(Code::parse(b"--").unwrap(), Side::Client)];
     assert_eq!(lingered, (1, Duration::from_millis(58_000)));
+    let rst = (Some(Saw::PeerReset), None);
+    assert_eq!(told.stories[&(Code::parse(b"CD").unwrap(), rst)].count, 1);
 }
 
-/// One address and port, again and again, by chance; some connections were not seen: what is joined is joined right.
-#[test]
-fn reused_addresses_are_never_joined_wrongly() {
+/// How one address and port is used again and again, in milliseconds, and what of it isn't told: one of so many, 0 for none.
+struct Reuse {
+    pause: u64,
+    length: u64,
+    rest: u64,
+    lag: u64,
+    without_story: u64,
+    without_beginning: u64,
+    without_line: u64,
+}
+
+/// What is joined is joined right. How many were, of how many lines.
+fn joined_again_and_again(reuse: &Reuse) -> (u32, u32) {
     let mut state = 88_172_645_463_325_252u64;
     let mut chance = |most: u64| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state % most
+        state % most.max(1)
     };
     let (mut joined, mut all) = (0, 0);
     for _ in 0..200 {
         let (mut stories, mut truth, mut now) = (Stories::default(), Vec::new(), 100_000);
         for cookie in 0..30 {
-            let begun = now + chance(200);
-            let ends = begun + 1 + chance(3000);
-            let gone = ends + chance(100);
+            let begun = now + chance(reuse.pause);
+            let ends = begun + 1 + chance(reuse.length);
+            let gone = ends + chance(reuse.rest);
             now = gone;
-            if chance(10) > 0 {
-                let seen = (chance(10) > 0).then_some(begun);
-                connection(
-                    &mut stories,
-                    cookie,
-                    seen,
-                    (TcpState::FinWait1, ends),
-                    (TcpState::FinWait2, gone, 0),
-                );
+            let missing = |roll: u64, of: u64| of > 0 && roll == 0;
+            if !missing(chance(reuse.without_story), reuse.without_story) {
+                let unseen = missing(chance(reuse.without_beginning), reuse.without_beginning);
+                let (first, last) = ((TcpState::FinWait1, ends), (TcpState::FinWait2, gone, 0));
+                connection(&mut stories, cookie, (!unseen).then_some(begun), first, last);
             }
-            truth.push((begun, ends, gone));
+            // HAProxy closes what it has accepted.
+            let accepted = (begun + chance(reuse.lag)).min(ends);
+            if !missing(chance(reuse.without_line), reuse.without_line) {
+                truth.push((accepted, ends.saturating_sub(accepted), gone));
+            }
         }
-        for (begun, ends, gone) in truth {
-            let entry = line(begun, ends - begun, b"--");
-            let said = Said {
-                client: CLIENT.parse().unwrap(),
-                front: None,
-                server: None,
-                accepted: entry.accepted.unwrap() - HOUR,
-                ended: entry.ended().unwrap() - HOUR,
-                code: entry.code.unwrap(),
-            };
+        let said: Vec<Said> = truth
+            .iter()
+            .filter_map(|(accepted, total, _)| Said::of(&line(*accepted, *total, b"--"), &Proxies::default()))
+            .map(|said| said.by_utc(HOUR))
+            .collect();
+        let kernel = Kernel {
+            stories: &stories,
+            wall,
+            free: |_| true,
+        };
+        for ((_, _, gone), found) in truth.iter().zip(join(&said, &kernel)) {
             all += 1;
-            if let Some(story) = client_of(&said, &stories, &wall) {
+            if let Some(story) = found.client.and_then(|number| stories.story(number)) {
                 joined += 1;
-                assert_eq!(story.gone, Some(at(gone)), "{said:?} {story:?}");
+                assert_eq!(story.gone, Some(at(*gone)), "{story:?}");
             }
         }
     }
+    (joined, all)
+}
+
+#[test]
+fn reused_addresses_are_never_joined_wrongly() {
+    let slow = Reuse {
+        pause: 200,
+        length: 3000,
+        rest: 100,
+        lag: 1,
+        without_story: 10,
+        without_beginning: 10,
+        without_line: 0,
+    };
+    let (joined, all) = joined_again_and_again(&slow);
     assert!(joined * 100 >= all * 60, "{joined} of {all}");
+    // Used again within milliseconds: the order tells, where none is missing.
+    let quick = Reuse {
+        pause: 3,
+        length: 8,
+        rest: 2,
+        lag: 1,
+        without_story: 0,
+        without_beginning: 0,
+        without_line: 0,
+    };
+    let (joined, all) = joined_again_and_again(&quick);
+    assert!(joined * 100 >= all * 85, "{joined} of {all}");
+    // Nor where lines are missing, or HAProxy is busy.
+    for (without_line, lag) in [(20, 1), (5, 4), (20, 30)] {
+        let (joined, all) = joined_again_and_again(&Reuse {
+            without_line,
+            lag,
+            ..quick
+        });
+        assert!(joined > 0 && all > 4000, "{joined} of {all}");
+    }
 }

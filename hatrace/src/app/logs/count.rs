@@ -8,10 +8,10 @@ use hatrace_core::log::{Entry, Lines, Stories, Tally};
 use hatrace_core::time::Mono;
 
 use crate::cli::LogsOptions;
-use crate::logs::input::lines;
+use crate::logs::input::{Piece, lines};
 use crate::logs::{Format, Line, Reader, Scratch};
 use crate::port::Context;
-use crate::view::logs::{self as view, Kernel, Read};
+use crate::view::logs::{Kernel, Prepared, Read};
 use crate::view::{Format as As, Page};
 
 /// Lines that were not understood and are shown, at most; and how much of each.
@@ -34,8 +34,9 @@ impl Evidence {
         let wall = |at| self.context.wall(at).as_millisecond();
         Kernel {
             host: self.context.host.clone(),
-            stories: self.stories.count() as u64,
+            stories: self.stories.seen(),
             whole: self.stories.whole,
+            lost: self.stories.lost,
             held: lines.hold(&self.stories, wall, (self.context.started_mono, self.end)),
         }
     }
@@ -68,28 +69,40 @@ impl Count {
         }
     }
 
-    fn block(&mut self, block: &[u8]) {
+    /// As what it is told.
+    pub(super) const fn format(&self) -> As {
+        self.format
+    }
+
+    /// Counts a block of lines; `each` is shown the sessions among them.
+    pub(super) fn block(&mut self, block: &[u8], mut each: impl FnMut(&Entry<'_>)) {
         for line in lines(block) {
-            self.line(line, |_| {});
+            self.line(line, &mut each);
         }
     }
 
     /// Counts a block of lines; what of them is to be told at once.
     pub(super) fn block_told(&mut self, block: &[u8], page: &Page) -> Vec<u8> {
         let (mut told, format, csv) = (Vec::new(), self.format, self.csv);
-        for line in lines(block) {
-            self.line(line, |entry| {
+        self.block(block, |entry| {
+            if !csv {
                 // A writer of memory doesn't fail.
-                let _ = match format {
-                    _ if csv => Ok(()),
-                    As::Json => view::write_entry(&mut told, entry),
-                    As::Text => view::line(entry, page).map_or(Ok(()), |line| {
-                        std::io::Write::write_all(&mut told, (line + "\n").as_bytes())
-                    }),
-                };
-            });
-        }
+                let _ = Prepared::of(entry, page, format).write(&mut told);
+            }
+        });
         told
+    }
+
+    /// A piece that has none.
+    pub(super) fn without_lines(&mut self, piece: Piece) {
+        match piece {
+            Piece::Block(..) => {}
+            Piece::TooLong => {
+                self.read.too_long += 1;
+                self.read.lines += 1;
+            }
+            Piece::Failed(problem) => self.read.failures.push(problem.what),
+        }
     }
 
     fn line(&mut self, line: &[u8], mut each: impl FnMut(&Entry<'_>)) {
@@ -124,6 +137,8 @@ impl Count {
             own.merge(theirs);
         }
         self.read.lines += other.read.lines;
+        self.read.too_long += other.read.too_long;
+        self.read.failures.extend(other.read.failures);
         self.read.messages += other.read.messages;
         self.read.unknown += other.read.unknown;
         self.read.examples.extend(other.read.examples);
@@ -135,7 +150,8 @@ impl Count {
 pub(super) struct Workers {
     all: Vec<(SyncSender<Vec<u8>>, JoinHandle<Count>)>,
     next: usize,
-    nothing: Count,
+    /// What is counted of pieces that have no lines.
+    pub(super) beside: Count,
 }
 
 impl Workers {
@@ -147,7 +163,7 @@ impl Workers {
                 let mut count = Count::new(formats, options, evidence);
                 let thread = std::thread::spawn(move || {
                     for block in take {
-                        count.block(&block);
+                        count.block(&block, |_| {});
                     }
                     count
                 });
@@ -157,7 +173,7 @@ impl Workers {
         Self {
             all,
             next: 0,
-            nothing: Count::new(formats, options, evidence),
+            beside: Count::new(formats, options, evidence),
         }
     }
 
@@ -173,7 +189,7 @@ impl Workers {
 
     /// All that was counted.
     pub(super) fn finish(self) -> Count {
-        let mut whole = self.nothing;
+        let mut whole = self.beside;
         for (give, thread) in self.all {
             drop(give);
             match thread.join() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hatrace_core::config::{
-    Bind, Configuration, Doubt, Place, Proxy, ProxyKind, ProxyMode, Server, Set, TimeoutKind,
+    Bind, ClientAddress, Configuration, Doubt, Place, Proxy, ProxyKind, ProxyMode, Server, Set, TimeoutKind,
 };
 use hatrace_core::stream::Name;
 
@@ -76,6 +76,7 @@ enum Section {
 struct ServerDefaults {
     maxconn: Option<u64>,
     tcp_ut: Option<Duration>,
+    layered: bool,
 }
 
 struct Builder {
@@ -233,6 +234,7 @@ fn blank(kind: ProxyKind, name: &str, place: &Place) -> Proxy {
         servers: Vec::new(),
         set_timeouts: Vec::new(),
         source: None,
+        client_address: ClientAddress::Socket,
     }
 }
 
@@ -302,15 +304,12 @@ fn setting(
             Err(_) => doubts.push(garbled(line, "maxconn takes a number")),
         },
         ["source", ..] => proxy.source = Some(line.place.clone()),
-        ["bind", address, options @ ..] => proxy.binds.push(Bind {
-            place: line.place.clone(),
-            addresses: address.split(',').filter_map(values::address).collect(),
-            tcp_ut: after(options, "tcp-ut").and_then(values::time),
-        }),
+        ["bind", address, options @ ..] => bind(proxy, address, options, line),
         ["default-server", options @ ..] => {
             *servers = ServerDefaults {
                 maxconn: number(options, "maxconn").or(servers.maxconn),
                 tcp_ut: after(options, "tcp-ut").and_then(values::time).or(servers.tcp_ut),
+                layered: is_layered(options) || servers.layered,
             };
         }
         ["server", name, address, options @ ..] => proxy.servers.push(Server {
@@ -320,14 +319,50 @@ fn setting(
             maxconn: number(options, "maxconn").or(servers.maxconn),
             tcp_ut: after(options, "tcp-ut").and_then(values::time).or(servers.tcp_ut),
             source: options.contains(&"source"),
+            layered: is_layered(options) || servers.layered,
         }),
         [
-            "http-request" | "http-response" | "tcp-request" | "tcp-response" | "http-after-response",
+            when
+            @ ("http-request" | "http-response" | "tcp-request" | "tcp-response" | "http-after-response"),
             rule @ ..,
-        ] if rule.contains(&"set-timeout") => {
-            proxy.set_timeouts.push(line.place.clone());
+        ] => {
+            if rule.contains(&"set-timeout") {
+                proxy.set_timeouts.push(line.place.clone());
+            }
+            proxy.client_address = proxy.client_address.max(called_by(when, rule));
         }
         _ => {}
+    }
+}
+
+/// A `bind` line.
+fn bind(proxy: &mut Proxy, address: &str, options: &[&str], line: &Line) {
+    if options.contains(&"accept-proxy") || options.contains(&"accept-netscaler-cip") {
+        proxy.client_address = ClientAddress::Told;
+    }
+    let quic = address.starts_with("quic");
+    proxy.binds.push(Bind {
+        place: line.place.clone(),
+        addresses: address.split(',').filter_map(values::address).collect(),
+        tcp_ut: after(options, "tcp-ut").and_then(values::time),
+        layered: is_layered(options) || quic,
+    });
+}
+
+/// Whether these options of a `bind` or a `server` put TLS or HTTP/2 on its connections.
+fn is_layered(options: &[&str]) -> bool {
+    options.contains(&"ssl") || after(options, "proto") == Some("h2")
+}
+
+/// What a client is called by after this rule.
+fn called_by(when: &str, rule: &[&str]) -> ClientAddress {
+    let expects = rule.contains(&"expect-proxy") || rule.contains(&"expect-netscaler-cip");
+    match (when, rule) {
+        ("tcp-request", ["connection", rest @ ..]) if expects || rest.contains(&"set-src") => {
+            ClientAddress::Told
+        }
+        _ if rule.contains(&"set-src") => ClientAddress::Changed,
+        _ => ClientAddress::Socket,
     }
 }
 

@@ -49,6 +49,7 @@ pub fn write_json(out: &mut dyn Write, read: &Read, summary: &Summary, page: &Pa
         })).collect::<Vec<_>>(),
         "endings": summary.ways.iter().take(page.rows).map(way).collect::<Vec<_>>(),
         "kernel": read.kernel.iter().map(super::kernel::json).collect::<Vec<_>>(),
+        "findings": read.kernel.iter().flat_map(super::kernel::findings_json).collect::<Vec<_>>(),
         "persistence": {
             "requests": told.requests,
             "pairs": told.pairs.iter().map(|(pair, count)| json!({
@@ -123,12 +124,9 @@ pub fn write_csv(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
 }
 
 /// One session as it is followed.
-///
-/// # Errors
-/// The writer's.
-pub fn write_entry(out: &mut dyn Write, entry: &Entry<'_>) -> io::Result<()> {
+pub(super) fn entry_json(entry: &Entry<'_>) -> Value {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let object = json!({
+    json!({
         "schema": crate::view::json::SCHEMA,
         "view": "log-line",
         "ended": entry.ended().map(moment),
@@ -141,6 +139,5 @@ pub fn write_entry(out: &mut dyn Write, entry: &Entry<'_>) -> io::Result<()> {
         "code": entry.code.map(|code| code.to_string()),
         "severity": entry.code.map(|code| code.severity().name()),
         "meaning": entry.code.map(|code| code.meaning()),
-    });
-    writeln!(out, "{object}")
+    })
 }
