@@ -178,8 +178,12 @@ pub struct Transition {
     pub netns: u32,
     /// Between whom.
     pub ends: Ends,
+    /// `sk_err`, of a transition to CLOSE.
+    pub sk_err: u32,
+    /// Always 0.
+    pub zero: u32,
 }
-const _: () = assert!(size_of::<Transition>() == 32 + 40);
+const _: () = assert!(size_of::<Transition>() == 32 + 40 + 8);
 
 /// What happened to a process.
 pub mod process {

@@ -68,6 +68,9 @@ pub struct Transition {
     pub endpoints: Endpoints,
     /// The process, where the transition was its own doing.
     pub pid: Option<Pid>,
+    /// `sk_err`, of one to CLOSE: 0, or the errno that ended it, as [`EndedLife::sk_err`] has it. Recordings of old don't have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sk_err: Option<u16>,
 }
 
 /// The kernel half's counters: totals since it was attached, summed over the CPUs.

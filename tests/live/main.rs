@@ -15,8 +15,6 @@ mod held;
 mod identity;
 mod layers;
 mod logs;
-mod logs_kernel;
-mod logs_over_time;
 mod matrix;
 mod odd;
 mod orphaned;

@@ -23,6 +23,9 @@ pub enum First {
     NotConnected,
 }
 
+/// `ss -K` leaves it behind.
+const ECONNABORTED: u16 = 103;
+
 /// One socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Story {
@@ -64,7 +67,13 @@ impl Story {
             (TcpState::Established, TcpState::CloseWait) => self.first = Some((First::PeerFin, at)),
             (TcpState::FinWait1, TcpState::Closing) => self.peer_fin = Some(at),
             (TcpState::Established, TcpState::Close) => {
-                self.first = Some((First::Reset, at));
+                let whose = match transition.sk_err {
+                    None => First::Reset,
+                    // By HAProxy, or by an administrator's tool.
+                    Some(0 | ECONNABORTED) => First::HaproxyReset,
+                    Some(_) => First::PeerReset,
+                };
+                self.first = Some((whose, at));
                 self.gone = Some(at);
                 self.open = false;
                 return true;

@@ -224,6 +224,7 @@ impl World {
                 to,
                 endpoints: endpoints(&self.ends, cookie),
                 pid: life.pid,
+                sk_err: None,
             };
             self.tell(line.at, Input::Transition(transition))?;
         }

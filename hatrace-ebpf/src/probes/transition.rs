@@ -9,7 +9,7 @@ use aya_ebpf::programs::BtfTracePointContext;
 use hatrace_common::wire::{Ends, Transition, kind, side};
 
 use crate::clock::now;
-use crate::fields::{CLOSE, FIN_WAIT1, LAST_ACK, LISTEN, SYN_RECV, SYN_SENT, ends, netns};
+use crate::fields::{CLOSE, FIN_WAIT1, LAST_ACK, LISTEN, SYN_RECV, SYN_SENT, ends, netns, sk_err};
 use crate::life;
 use crate::ring::put_other;
 use crate::scope::{accepted, accepted_at_close, cookie, current_tgid, owned, plain_tcp};
@@ -53,6 +53,8 @@ fn tell(sk: *mut c_void, old: i32, new: i32) {
         tgid,
         netns: netns(sk),
         ends: Ends::default(),
+        sk_err: if new == CLOSE { sk_err(sk) as u32 } else { 0 },
+        zero: 0,
     };
     ends(sk, &mut record.ends);
     put_other(&record);

@@ -115,6 +115,10 @@ fn transition(told: &wire::Transition) -> Option<Stamped> {
         to: TcpState::from_kernel(told.to)?,
         endpoints: endpoints(&told.ends),
         pid: (told.own != 0 && told.tgid != 0).then_some(Pid(told.tgid)),
+        sk_err: match TcpState::from_kernel(told.to)? {
+            TcpState::Close => u16::try_from(told.sk_err).ok(),
+            _ => None,
+        },
     };
     Some((Mono::from_ns(told.at), Input::Transition(transition)))
 }

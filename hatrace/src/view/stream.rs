@@ -350,6 +350,7 @@ mod tests {
                 to,
                 endpoints: sample::snapshot().lingering[0].endpoints.unwrap(),
                 pid: Some(Pid(5108)),
+                sk_err: None,
             },
             held,
         };

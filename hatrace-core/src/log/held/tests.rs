@@ -37,6 +37,7 @@ fn connection(
             to: TcpState::Established,
             endpoints,
             pid: None,
+            sk_err: None,
         };
         stories.take(at(begun), &Input::Transition(transition));
     }

@@ -187,6 +187,7 @@ fn an_event_is_one_line() {
             to: TcpState::FinWait2,
             endpoints: row.endpoints.unwrap(),
             pid: None,
+            sk_err: None,
         },
         held: Some(sample::exact(Duration::from_micros(46_400))),
     });

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hatrace_tests::ready;
 use hatrace_tests::tracer::run;
 
-use super::logs::logs;
+use super::logs;
 
 /// Lines of an ordinary day, of five days and three frontends; one way to end becomes frequent on the third.
 fn busy_days() -> String {
@@ -40,7 +40,7 @@ fn busy_days() -> String {
 
 #[test]
 fn rises_are_dated_and_counts_are_halog_s() {
-    if !ready("logs_over_time::rises_are_dated_and_counts_are_halog_s") {
+    if !ready("logs::over_time::rises_are_dated_and_counts_are_halog_s") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -123,7 +123,7 @@ fn rises_are_dated_and_counts_are_halog_s() {
 
 #[test]
 fn a_log_is_followed_through_its_rotation() {
-    if !ready("logs_over_time::a_log_is_followed_through_its_rotation") {
+    if !ready("logs::over_time::a_log_is_followed_through_its_rotation") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, sleep};
@@ -17,6 +17,8 @@ use hatrace_tests::ready;
 use hatrace_tests::release::Release;
 use hatrace_tests::tracer::run;
 use serde_json::Value;
+
+use super::logs;
 
 /// HAProxy's headers; each has a port of its own.
 const HEADERS: [&str; 7] = ["rfc3164", "rfc5424", "short", "priority", "raw", "timed", "iso"];
@@ -241,7 +243,7 @@ fn endings(netns: &Netns, haproxy: &Haproxy, version: (u32, u32), truth: &mut Tr
     within(1, &|| {
         let stream = ask(8000, "/tarpit");
         sleep(Duration::from_millis(100));
-        super::odd::linger_zero(&stream);
+        crate::odd::linger_zero(&stream);
         drop(stream);
     });
     did("PT", 1);
@@ -276,7 +278,7 @@ fn endings(netns: &Netns, haproxy: &Haproxy, version: (u32, u32), truth: &mut Tr
     within(2, &|| {
         let mut stream = ask(8000, "/endless");
         let _ = stream.read_exact(&mut [0u8; 100_000]);
-        super::odd::linger_zero(&stream);
+        crate::odd::linger_zero(&stream);
         drop(stream);
     });
     did("CD", 2);
@@ -343,15 +345,6 @@ fn config() -> String {
         .map(|(header, port)| format!("  log 127.0.0.1:{port} len 8192 format {header} local0\n"))
         .collect();
     CONFIG.replace("LOGS\n", &logs)
-}
-
-pub(crate) fn logs(args: &[&str], file: &Path) -> Value {
-    let mut all = vec!["logs", "--json", "--unparsed"];
-    all.extend(args);
-    all.push(file.to_str().unwrap());
-    let finished = run(&all);
-    assert!(finished.status.success(), "{all:?}: {}", finished.stderr);
-    serde_json::from_str(&finished.stdout).unwrap()
 }
 
 /// What it counted, by frontend and code; an administrator's doing by its first letter alone.
@@ -436,7 +429,7 @@ macro_rules! on {
     ($name:ident, $release:expr) => {
         #[test]
         fn $name() {
-            let name = concat!("logs::", stringify!($name));
+            let name = concat!("logs::endings::", stringify!($name));
             if ready(name) {
                 let release: fn(&str) -> Option<Release> = $release;
                 if let Some(release) = release(name) {

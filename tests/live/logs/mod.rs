@@ -1,0 +1,22 @@
+//! HAProxy's logs: read in every format, counted, dated, followed, and held against the kernel.
+
+mod endings;
+mod following;
+mod kernel;
+mod over_time;
+mod rig;
+
+use std::path::Path;
+
+use hatrace_tests::tracer::run;
+use serde_json::Value;
+
+/// What `hatrace logs` tells programs of a file.
+fn logs(args: &[&str], file: &Path) -> Value {
+    // `--from` takes every word behind it.
+    let mut all = vec!["logs", "--json", "--unparsed", file.to_str().unwrap()];
+    all.extend(args);
+    let finished = run(&all);
+    assert!(finished.status.success(), "{all:?}: {}", finished.stderr);
+    serde_json::from_str(&finished.stdout).unwrap()
+}
