@@ -82,13 +82,13 @@ static LETTERS: [Letter; 36] = [
         Cause,
         b'D',
         Anomaly,
-        "HAProxy ended it because its server was found down (on-marked-down shutdown-sessions)",
+        "HAProxy ended it because its server was found down (on-marked-down shutdown-sessions; from 3.0 on with C behind it, whenever that was)",
     ),
     of(
         Cause,
         b'U',
         Meant,
-        "HAProxy ended it on a backup server because an active one came up (on-marked-up shutdown-backup-sessions)",
+        "HAProxy ended it on a backup server because an active one came up (on-marked-up shutdown-backup-sessions; from 3.0 on with C behind it, whenever that was)",
     ),
     of(
         Cause,

@@ -49,7 +49,7 @@ pub fn pair(code: [u8; 2]) -> Option<&'static Pair> {
 }
 
 /// The documented ones, and those that were seen often.
-pub static PAIRS: [Pair; 29] = [
+pub static PAIRS: [Pair; 31] = [
     of(*b"--", Normal, "a normal end", "Both sides closed.", &[]),
     of(
         *b"CC",
@@ -154,6 +154,20 @@ pub static PAIRS: [Pair; 29] = [
         &["look why the check failed: the message of that time in the same log"],
     ),
     of(
+        *b"LC",
+        Meant,
+        "HAProxy answered the request itself when it had chosen the server",
+        "A redirect by `redir` on the server's line.",
+        &[],
+    ),
+    of(
+        *b"LH",
+        Meant,
+        "HAProxy put an answer of its own in place of the server's",
+        "A `http-response return` or redirect.",
+        &[],
+    ),
+    of(
         *b"LR",
         Meant,
         "HAProxy answered by itself",
@@ -171,7 +185,7 @@ pub static PAIRS: [Pair; 29] = [
         *b"SC",
         Anomaly,
         "the server refused the connection, or something on the way did",
-        "Nobody listens there, a firewall resets it, or there is no route (502 or 503).",
+        "Nobody listens there, a firewall resets it, or there is no route (502 or 503). HAProxy says so, too, where it has no free source port: its messages then have `no free ports`.",
         &[
             "is the service up? `hatrace sessions --servers`",
             "checks take a server out that refuses",
@@ -181,7 +195,7 @@ pub static PAIRS: [Pair; 29] = [
         *b"sC",
         Anomaly,
         "`timeout connect` struck before the server answered",
-        "A server that is down or full, packets dropped on the way (503 or 504).",
+        "A server that is down or full, packets dropped on the way (503 or 504). From 3.0 on, in TCP mode, HAProxy says so, too, of a client that left meanwhile.",
         &[
             "`hatrace culprits`: connect-unanswered",
             "`timeout connect` 5s is enough for three SYNs",
@@ -252,7 +266,7 @@ pub static PAIRS: [Pair; 29] = [
         "An invalid header, a rule, a cookie that must not be cached, a rewrite that did not fit (502, 500).",
         &[
             "`show errors` on the stats socket shows the last one",
-            "tune.maxrewrite where rewrites don't fit",
+            "tune.maxrewrite where rewrites don't fit, or `http-response strict-mode`",
         ],
     ),
     of(
@@ -260,7 +274,10 @@ pub static PAIRS: [Pair; 29] = [
         Meant,
         "HAProxy blocked the request",
         "A deny rule (403), an invalid request (400), a limit (429), a rewrite that did not fit (500).",
-        &["400: `show errors` on the stats socket shows the last one"],
+        &[
+            "400: `show errors` on the stats socket shows the last one",
+            "500: tune.maxrewrite, or `http-request strict-mode`",
+        ],
     ),
     of(
         *b"PT",

@@ -5,11 +5,11 @@ use std::ffi::OsString;
 /// What stands before a code so that clap takes it for a word. No word that is explained begins like this.
 const SHIELD: &str = "code:";
 
-/// `--`, `----`, `--NI`: a session's end that was normal (HAProxy configuration manual 8.5), behind which are capitals or hyphens.
+/// `--`, `----`, `--NI`, `-D--`: a session's end that was normal (HAProxy configuration manual 8.5), behind which are capitals or hyphens.
 fn is_code(word: &str) -> bool {
-    let rest = word.strip_prefix("--");
+    let rest = word.strip_prefix('-');
     rest.is_some_and(|rest| {
-        matches!(rest.len(), 0 | 2) && rest.chars().all(|c| c == '-' || c.is_ascii_uppercase())
+        (rest == "-" || rest.len() == 3) && rest.chars().all(|c| c == '-' || c.is_ascii_uppercase())
     })
 }
 
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn codes_are_words_and_options_stay_options() {
-        let line = "hatrace -- explain --NI -- ---- --json --no --from F -v sD--";
+        let line = "hatrace -- explain --NI -- ---- -D-- --json --no --from F -vvv -V sD--";
         let words = line.split(' ').map(OsString::from);
         let shielded: Vec<String> = shielded(words)
             .into_iter()
@@ -49,7 +49,7 @@ mod tests {
             .collect();
         assert_eq!(
             shielded.join(" "),
-            "hatrace -- explain code:--NI code:-- code:---- --json --no --from F -v sD--"
+            "hatrace -- explain code:--NI code:-- code:---- code:-D-- --json --no --from F -vvv -V sD--"
         );
         assert_eq!(bare("code:--NI"), "--NI");
         assert_eq!(bare("FIN_WAIT2"), "FIN_WAIT2");

@@ -153,16 +153,21 @@ fn anchored(line: &[u8]) -> Option<&[u8]> {
     (start > 0).then(|| line.get(start..)).flatten()
 }
 
-/// What HAProxy says of itself (`src/server.c`, `src/proxy.c`, `src/check.c`, `src/haproxy.c`).
+/// What HAProxy says of itself (`src/server.c`, `src/proxy.c`, `src/check.c`, `src/haproxy.c`, `src/proto_tcp.c`, `src/resolvers.c`).
 fn is_message(body: &[u8]) -> bool {
-    const BEGIN: [&[u8]; 16] = [
+    const BEGIN: [&[u8]; 21] = [
         b"Server ",
         b"Backup Server ",
         b"Health check for",
         b"Backup Health check for",
+        b"Agent check for",
+        b"Connect() failed for",
         b"Proxy ",
+        b"proxy ",
+        b"Process ",
         b"Stopping ",
         b"Pausing ",
+        b"Paused ",
         b"Enabling ",
         b"Disabling ",
         b"backend ",
@@ -173,5 +178,9 @@ fn is_message(body: &[u8]) -> bool {
         b"[ALERT]",
         b"Configuration ",
     ];
+    const WITHIN: [&[u8]; 2] = [b" changed its IP from ", b" changed its FQDN from "];
     BEGIN.iter().any(|begin| body.starts_with(begin))
+        || WITHIN
+            .iter()
+            .any(|within| memchr::memmem::find(body, within).is_some())
 }

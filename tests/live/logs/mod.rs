@@ -1,9 +1,12 @@
 //! HAProxy's logs: read in every format, counted, dated, followed, and held against the kernel.
 
+mod configured;
 mod endings;
 mod following;
 mod kernel;
+mod manual;
 mod over_time;
+mod provoke;
 mod rig;
 
 use std::path::Path;
