@@ -239,7 +239,7 @@ pub static PAIRS: [Pair; 31] = [
         "The servers are saturated (503).",
         &[
             "`hatrace sessions --servers`: queues and limits",
-            "`timeout queue`, the servers' `maxconn`, more of them",
+            "`timeout queue` (`timeout connect` where that isn't set), the servers' `maxconn`, more of them",
         ],
     ),
     of(

@@ -98,6 +98,12 @@ impl Series {
         self.steps.get(&step).copied().unwrap_or(0)
     }
 
+    /// The first step with most of them, and how many.
+    pub(super) fn most(&self) -> Option<(i64, u64)> {
+        let all = self.steps.iter().map(|(step, count)| (*step, *count));
+        all.max_by_key(|(step, count)| (*count, std::cmp::Reverse(*step)))
+    }
+
     /// The first and the last step with anything in it.
     pub(super) fn span(&self) -> Option<(i64, i64)> {
         Some((*self.steps.keys().next()?, *self.steps.keys().next_back()?))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::change::Rise;
 use super::entry::Written;
+use super::series::{Series, Steps};
 use crate::ending::{Code, Severity};
 use crate::verdicts::Prefix;
 
@@ -28,36 +29,97 @@ pub struct Summary {
     pub codes: Vec<(Code, u64)>,
     /// By HTTP status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Sessions by frontend.
-    pub by_frontend: Vec<(String, u64)>,
-    /// By server (`be/srv`) and ending.
-    pub by_server: Vec<(String, Code, u64)>,
+    /// Each frontend, the busiest first.
+    pub frontends: Vec<Busy>,
+    /// Each server (`be/srv`), the busiest first.
+    pub servers: Vec<Busy>,
+    /// By server and ending: what matters most first.
+    pub by_server: Vec<Counted>,
+    /// The clients' networks: those first of which most ended as they shouldn't.
+    pub networks: Vec<Network>,
+    /// Sessions of networks that were not kept apart.
+    pub unknown_networks: u64,
     /// By frontend and ending: what matters most first.
     pub ways: Vec<Counted>,
     /// Stickiness.
     pub persistence: Persistence,
 }
 
-/// One way to end, at one frontend.
+/// How often something came.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// A second, from the first line to the last.
+    pub average: f64,
+    /// A second, in the step with most of them.
+    pub peak: f64,
+    /// When that step begins.
+    pub peak_at: Written,
+    /// How long it is, in milliseconds.
+    pub within: i64,
+}
+
+impl Rate {
+    /// Of so many, between these steps.
+    #[expect(clippy::cast_precision_loss, reason = "counts of log lines, and seconds")]
+    pub(super) fn of(count: u64, series: &Series, steps: &Steps, span: (i64, i64)) -> Self {
+        let seconds = steps.width as f64 / 1000.0;
+        let length = (span.1 - span.0 + 1).max(1) as f64 * seconds;
+        let (step, most) = series.most().unwrap_or((span.0, 0));
+        Self {
+            average: count as f64 / length,
+            peak: most as f64 / seconds,
+            peak_at: step.saturating_mul(steps.width),
+            within: steps.width,
+        }
+    }
+}
+
+/// A frontend or a server, and how busy it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Busy {
+    /// Its name.
+    pub name: String,
+    /// Sessions.
+    pub sessions: u64,
+    /// How often they came.
+    pub rate: Option<Rate>,
+}
+
+/// A network of clients. Counts are never too high; those of a network that is rare among very many may be too low.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// Which.
+    pub network: Prefix,
+    /// Sessions.
+    pub sessions: u64,
+    /// Of those: that ended as they shouldn't.
+    pub odd: u64,
+    /// By ending, the most frequent first.
+    pub codes: Vec<(Code, u64)>,
+}
+
+/// One way to end, at one frontend or server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Counted {
-    /// The frontend.
-    pub frontend: String,
+    /// The frontend, or the server.
+    pub place: String,
     /// The first two letters.
     pub code: Code,
     /// How much it matters.
     pub severity: Severity,
     /// How many.
     pub count: u64,
-    /// Of how many sessions of that frontend.
+    /// Of how many sessions there.
     pub of: u64,
+    /// How often it came.
+    pub rate: Option<Rate>,
     /// From the first to the last, in equal parts.
     pub over_time: Vec<u64>,
     /// If it became more frequent.
     pub rise: Option<Rise>,
     /// When: from then on, or up to so many milliseconds later.
     pub rose_at: Option<(Written, i64)>,
-    /// By the clients' networks, the most frequent first.
+    /// By the clients' networks, the most frequent first; at servers none.
     pub networks: Vec<(Prefix, u64)>,
     /// Of networks that were not kept apart.
     pub elsewhere: u64,

@@ -2,91 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
-
-use super::change::rise;
 use super::entry::{Entry, Written};
+use super::heavy::Heavy;
 use super::named::Named;
-use super::series::{Series, Steps};
-use super::summary::{Counted, Persistence, Summary, Waits};
+use super::place::Place;
+use super::series::Steps;
+use super::summary::{Busy, Counted, Network, Persistence, Rate, Summary};
 use crate::ending::{Code, Severity};
 use crate::verdicts::Prefix;
-
-/// Networks that are kept apart, of one way to end at one frontend.
-const NETWORKS: usize = 4000;
-
-/// A frontend.
-#[derive(Debug, Default)]
-struct Frontend {
-    sessions: u64,
-    series: Series,
-    ways: BTreeMap<Code, Way>,
-}
-
-/// One way to end, at one frontend.
-#[derive(Debug)]
-struct Way {
-    severity: Severity,
-    count: u64,
-    series: Series,
-    networks: BTreeMap<Prefix, u64>,
-    /// Of networks beyond those that are kept apart.
-    elsewhere: u64,
-    /// `Tw` in milliseconds, where that is what matters.
-    queue: Option<Histogram<u64>>,
-}
-
-impl Way {
-    fn new(code: Code) -> Self {
-        let waits = matches!(code.ending()[1], b'T' | b'Q');
-        Self {
-            severity: code.severity(),
-            count: 0,
-            series: Series::default(),
-            networks: BTreeMap::new(),
-            elsewhere: 0,
-            queue: waits
-                .then(|| Histogram::new_with_bounds(1, 86_400_000, 2).ok())
-                .flatten(),
-        }
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.count += other.count;
-        self.series.merge(other.series);
-        self.elsewhere += other.elsewhere;
-        for (network, count) in other.networks {
-            if self.networks.len() < NETWORKS || self.networks.contains_key(&network) {
-                *self.networks.entry(network).or_default() += count;
-            } else {
-                self.elsewhere += count;
-            }
-        }
-        if let (Some(own), Some(theirs)) = (&mut self.queue, other.queue) {
-            // Both were made alike.
-            let _ = own.add(theirs);
-        }
-    }
-
-    fn session(&mut self, entry: &Entry<'_>, step: Option<i64>) {
-        self.count += 1;
-        step.into_iter().for_each(|step| self.series.add(step));
-        if let (Some(queue), Some(wait)) = (&mut self.queue, entry.queue) {
-            queue.saturating_record(u64::try_from(wait).unwrap_or(0).max(1));
-        }
-        // Whose normal ends they are nobody asks.
-        if self.severity == Severity::Normal {
-            return;
-        }
-        match entry.client.map(Prefix::of) {
-            Some(network) if self.networks.len() < NETWORKS || self.networks.contains_key(&network) => {
-                *self.networks.entry(network).or_default() += 1;
-            }
-            Some(_) => self.elsewhere += 1,
-            None => {}
-        }
-    }
-}
 
 /// Everything that is counted.
 #[derive(Debug, Default)]
@@ -98,8 +21,9 @@ pub struct Tally {
     uncoded: u64,
     codes: BTreeMap<Code, u64>,
     statuses: BTreeMap<u16, u64>,
-    frontends: Named<Frontend>,
-    servers: Named<BTreeMap<Code, u64>>,
+    frontends: Named<Place>,
+    servers: Named<Place>,
+    networks: Heavy,
     steps: Steps,
     first: Option<Written>,
     last: Option<Written>,
@@ -128,20 +52,13 @@ impl Tally {
         for at in self.steps.ends() {
             other.step(at);
         }
-        self.servers
-            .merge(std::mem::take(&mut other.servers), |own, theirs| {
-                for (code, count) in theirs {
-                    *own.entry(code).or_default() += count;
-                }
-            });
-        self.frontends
-            .merge(std::mem::take(&mut other.frontends), |own, theirs| {
-                own.sessions += theirs.sessions;
-                own.series.merge(theirs.series);
-                for (code, way) in theirs.ways {
-                    own.ways.entry(code).or_insert_with(|| Way::new(code)).merge(way);
-                }
-            });
+        self.networks.merge(std::mem::take(&mut other.networks));
+        for (own, theirs) in [
+            (&mut self.servers, &mut other.servers),
+            (&mut self.frontends, &mut other.frontends),
+        ] {
+            own.merge(std::mem::take(theirs), Place::merge);
+        }
     }
 
     /// A connection that came to no session.
@@ -160,11 +77,12 @@ impl Tally {
             *self.statuses.entry(status).or_default() += 1;
         }
         let step = entry.ended().map(|at| self.step(at));
+        let network = entry.client.map(Prefix::of);
+        network.into_iter().for_each(|network| self.networks.add(network));
         let Some(code) = entry.code else {
             self.uncoded += 1;
             if let Some(frontend) = self.frontends.of(entry.frontend) {
-                frontend.sessions += 1;
-                step.into_iter().for_each(|step| frontend.series.add(step));
+                frontend.uncoded(step);
             }
             return;
         };
@@ -173,15 +91,13 @@ impl Tally {
         if entry.has_server() {
             let mut name = [0u8; 256];
             let server = self.servers.of(joined(entry.backend, entry.server, &mut name));
+            // Clients are told by frontend.
             server
                 .into_iter()
-                .for_each(|codes| *codes.entry(bare).or_default() += 1);
+                .for_each(|server| server.session(entry, bare, step, None));
         }
         if let Some(frontend) = self.frontends.of(entry.frontend) {
-            frontend.sessions += 1;
-            step.into_iter().for_each(|step| frontend.series.add(step));
-            let way = frontend.ways.entry(bare).or_insert_with(|| Way::new(bare));
-            way.session(entry, step);
+            frontend.session(entry, bare, step, network);
         }
     }
 
@@ -189,13 +105,8 @@ impl Tally {
     fn step(&mut self, at: Written) -> i64 {
         let doubled = self.steps.stretch(at);
         if doubled > 0 {
-            for frontend in &mut self.frontends.all {
-                frontend.series.double(doubled);
-                frontend
-                    .ways
-                    .values_mut()
-                    .for_each(|way| way.series.double(doubled));
-            }
+            let places = self.frontends.all.iter_mut().chain(&mut self.servers.all);
+            places.for_each(|place| place.double(doubled));
         }
         self.steps.step(at)
     }
@@ -209,45 +120,13 @@ impl Tally {
     /// What it comes to.
     #[must_use]
     pub fn summary(&mut self) -> Summary {
-        for frontend in &mut self.frontends.all {
-            frontend.series.settle();
-            frontend.ways.values_mut().for_each(|way| way.series.settle());
-        }
-        let spans = self
-            .frontends
-            .all
-            .iter()
-            .filter_map(|frontend| frontend.series.span());
+        let places = self.frontends.all.iter_mut().chain(&mut self.servers.all);
+        places.for_each(Place::settle);
+        let spans = self.frontends.all.iter().filter_map(|place| place.series.span());
         let span = spans.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
-        let mut ways: Vec<Counted> = Vec::new();
-        for (name, frontend) in self.frontends.iter() {
-            let all = frontend.ways.iter();
-            ways.extend(all.map(|(code, way)| self.counted(&name, frontend, *code, way, span)));
-        }
-        ways.sort_by_key(|way| {
-            (
-                std::cmp::Reverse((way.severity, way.count)),
-                way.frontend.clone(),
-                way.code,
-            )
-        });
-        let servers = self.servers.iter();
-        let mut by_server: Vec<(String, Code, u64)> = servers
-            .flat_map(|(name, codes)| {
-                codes
-                    .iter()
-                    .map(move |(code, count)| (name.clone(), *code, *count))
-            })
-            .collect();
-        by_server.sort_by_key(|(server, code, count)| (std::cmp::Reverse(*count), server.clone(), *code));
-        let mut by_frontend: Vec<(String, u64)> = self
-            .frontends
-            .iter()
-            .map(|(name, frontend)| (name, frontend.sessions))
-            .collect();
-        by_frontend.sort_by_key(|(frontend, count)| (std::cmp::Reverse(*count), frontend.clone()));
         let mut codes: Vec<(Code, u64)> = self.codes.iter().map(|(code, count)| (*code, *count)).collect();
         codes.sort_by_key(|(code, count)| (std::cmp::Reverse(*count), *code));
+        let ways = self.counted(&self.frontends, span);
         Summary {
             sessions: self.sessions,
             connections: self.connections,
@@ -258,52 +137,71 @@ impl Tally {
             last: self.last,
             codes,
             statuses: self.statuses.clone(),
-            by_frontend,
-            by_server,
+            frontends: self.busy(&self.frontends, span),
+            servers: self.busy(&self.servers, span),
+            by_server: self.counted(&self.servers, span),
+            networks: self.by_network(&ways),
+            unknown_networks: self.networks.elsewhere(),
             ways,
             persistence: self.persistence(),
         }
     }
 
-    fn counted(
-        &self,
-        name: &str,
-        frontend: &Frontend,
-        code: Code,
-        way: &Way,
-        span: Option<(i64, i64)>,
-    ) -> Counted {
-        const PARTS: usize = 24;
-        let mut networks: Vec<(Prefix, u64)> = way
-            .networks
-            .iter()
-            .map(|(network, count)| (*network, *count))
-            .collect();
-        networks.sort_by_key(|(network, count)| (std::cmp::Reverse(*count), *network));
-        let rise = (way.severity >= Severity::Anomaly)
-            .then(|| rise(&way.series, &frontend.series))
-            .flatten();
-        Counted {
-            frontend: name.to_owned(),
-            code,
-            severity: way.severity,
-            count: way.count,
-            of: frontend.sessions,
-            over_time: span.map(|span| way.series.parts(span, PARTS)).unwrap_or_default(),
-            rise,
-            rose_at: rise.map(|rise| (rise.step.saturating_mul(self.steps.width), self.steps.width)),
-            networks,
-            elsewhere: way.elsewhere,
-            queue: way
-                .queue
-                .as_ref()
-                .filter(|queue| !queue.is_empty())
-                .map(|queue| Waits {
-                    p50: queue.value_at_quantile(0.5),
-                    p90: queue.value_at_quantile(0.9),
-                    max: queue.max(),
-                }),
+    /// Every way to end at each place, what matters most first.
+    fn counted(&self, places: &Named<Place>, span: Option<(i64, i64)>) -> Vec<Counted> {
+        let mut ways: Vec<Counted> = Vec::new();
+        for (name, place) in places.iter() {
+            ways.extend(place.counted(&name, &self.steps, span));
         }
+        ways.sort_by_key(|way| {
+            let weight = std::cmp::Reverse((way.severity, way.count));
+            (weight, way.place.clone(), way.code)
+        });
+        ways
+    }
+
+    /// Each place, the busiest first.
+    fn busy(&self, places: &Named<Place>, span: Option<(i64, i64)>) -> Vec<Busy> {
+        let mut all: Vec<Busy> = places
+            .iter()
+            .map(|(name, place)| Busy {
+                name,
+                sessions: place.sessions,
+                rate: span.map(|span| Rate::of(place.sessions, &place.series, &self.steps, span)),
+            })
+            .collect();
+        all.sort_by_key(|busy| (std::cmp::Reverse(busy.sessions), busy.name.clone()));
+        all
+    }
+
+    /// Each network, those first that most ended of as they shouldn't.
+    fn by_network(&self, ways: &[Counted]) -> Vec<Network> {
+        let mut odd: BTreeMap<Prefix, BTreeMap<Code, u64>> = BTreeMap::new();
+        for way in ways.iter().filter(|way| way.severity >= Severity::Anomaly) {
+            for (network, count) in &way.networks {
+                *odd.entry(*network).or_default().entry(way.code).or_default() += count;
+            }
+        }
+        let mut all: Vec<Network> = self
+            .networks
+            .sorted()
+            .into_iter()
+            .map(|(network, sessions)| {
+                let codes = odd.remove(&network).unwrap_or_default();
+                let mut codes: Vec<(Code, u64)> = codes.into_iter().collect();
+                codes.sort_by_key(|(code, count)| (std::cmp::Reverse(*count), *code));
+                let odd: u64 = codes.iter().map(|(_, count)| count).sum();
+                Network {
+                    network,
+                    // Both are counted so that they are never too high; a part is not more than the whole.
+                    sessions: sessions.max(odd),
+                    odd,
+                    codes,
+                }
+            })
+            .collect();
+        all.sort_by_key(|one| (std::cmp::Reverse((one.odd, one.sessions)), one.network));
+        all
     }
 
     fn persistence(&self) -> Persistence {

@@ -3,21 +3,21 @@
 mod data;
 mod kernel;
 mod line;
+mod places;
 mod stickiness;
 
 use std::io::{self, Write};
 
 use hatrace_core::ending::{self, Code, Severity};
 use hatrace_core::log::{Counted, Summary, Written};
-use hatrace_core::verdicts::Prefix;
 
-use super::columns::{Align, Cell, Table};
 use super::page::Page;
 use super::paint::Ink;
 use super::words;
 pub use data::{write_csv, write_json};
 pub use kernel::Kernel;
 pub use line::{Prepared, line, told};
+use places::{networks, rate, servers, ways};
 use stickiness::persistence;
 pub use stickiness::verdicts;
 
@@ -99,7 +99,7 @@ pub fn write(out: &mut dyn Write, read: &Read, summary: &Summary, page: &Page) -
         let line = format!(
             "alarm: {} of {} ended {}: {}",
             counted.count,
-            words::clean(&counted.frontend),
+            words::clean(&counted.place),
             counted.code,
             counted.code.meaning()
         );
@@ -115,6 +115,7 @@ pub fn write(out: &mut dyn Write, read: &Read, summary: &Summary, page: &Page) -
     }
     explained(out, summary, page)?;
     servers(out, summary, page)?;
+    networks(out, summary, page)?;
     persistence(out, &summary.persistence, page)?;
     for kernel in &read.kernel {
         kernel::write(out, kernel, page)?;
@@ -131,10 +132,16 @@ fn head(out: &mut dyn Write, read: &Read, summary: &Summary, page: &Page) -> io:
     };
     let line = format!("{}{span}", words::clean(&read.files.join(", ")));
     writeln!(out, "{}", page.paint.dab(Ink::Faint, &line))?;
-    let mut parts = vec![
-        format!("{} lines", read.lines),
-        format!("{} sessions", summary.sessions),
-    ];
+    let often = summary
+        .frontends
+        .iter()
+        .filter_map(|frontend| Some(frontend.rate?.average));
+    let often: f64 = often.sum();
+    let mut parts = vec![format!("{} lines", read.lines)];
+    parts.push(match summary.sessions {
+        0 | 1 => format!("{} sessions", summary.sessions),
+        many => format!("{many} sessions ({})", rate(often)),
+    });
     for (count, what) in [
         (summary.connections, "connections that came to none"),
         (read.messages, "messages"),
@@ -154,11 +161,15 @@ fn head(out: &mut dyn Write, read: &Read, summary: &Summary, page: &Page) -> io:
     Ok(())
 }
 
-/// What became more frequent, the most of it first.
+/// What became more frequent, the most of it first: by frontend, then by server.
 fn rises(summary: &Summary) -> Vec<&Counted> {
-    let mut rises: Vec<&Counted> = summary.ways.iter().filter(|way| way.rise.is_some()).collect();
-    rises.sort_by_key(|way| std::cmp::Reverse(way.rise.map_or(0, |rise| rise.after)));
-    rises
+    let mut all = Vec::new();
+    for ways in [&summary.ways, &summary.by_server] {
+        let mut rises: Vec<&Counted> = ways.iter().filter(|way| way.rise.is_some()).collect();
+        rises.sort_by_key(|way| std::cmp::Reverse(way.rise.map_or(0, |rise| rise.after)));
+        all.extend(rises);
+    }
+    all
 }
 
 /// `cD on fe_ws rose 12-fold at 14:02, 91.0% from 10.2.0.0/24`.
@@ -181,7 +192,7 @@ fn rose(counted: &Counted) -> String {
     let mut line = format!(
         "{} on {} {fold} at {at}: {} since, {} before",
         counted.code,
-        words::clean(&counted.frontend),
+        words::clean(&counted.place),
         rise.after,
         rise.before
     );
@@ -189,46 +200,6 @@ fn rose(counted: &Counted) -> String {
         line.push_str(&format!(", {} from {network}", share(*count, counted.count)));
     }
     line
-}
-
-fn ways(summary: &Summary, page: &Page) -> Table {
-    use Align::{Left, Right};
-    let mut table = Table::new(&[
-        ("CODE", Left),
-        ("FRONTEND", Left),
-        ("COUNT", Right),
-        ("SHARE", Right),
-        ("OVER TIME", Left),
-        ("FROM", Left),
-        ("KIND", Left),
-    ]);
-    for way in summary.ways.iter().take(page.rows) {
-        let ink = match way.severity {
-            Severity::Normal | Severity::Meant => Ink::Plain,
-            Severity::Anomaly => Ink::Warn,
-            Severity::Alarm => Ink::Bad,
-        };
-        table.push(vec![
-            Cell::inked(ink, way.code),
-            Cell::new(words::clean(&way.frontend).replace(' ', "_")),
-            Cell::new(way.count),
-            Cell::new(share(way.count, way.of)),
-            Cell::new(chart(&way.over_time)),
-            Cell::known(from(way)),
-            Cell::new(way.severity.name()),
-        ]);
-    }
-    table
-}
-
-/// The network most of them come from: `10.2.0.0/24:91.0%`.
-fn from(way: &Counted) -> Option<String> {
-    let (network, count) = way.networks.first()?;
-    Some(format!(
-        "{}:{}",
-        Prefix::to_string(network),
-        share(*count, way.count)
-    ))
 }
 
 /// What the codes mean that matter, each once.
@@ -256,7 +227,7 @@ fn explained(out: &mut dyn Write, summary: &Summary, page: &Page) -> io::Result<
             writeln!(
                 out,
                 "    on {} they waited (Tw) {} ms in the middle, {} ms nine of ten, {} ms at most",
-                words::clean(&way.frontend),
+                words::clean(&way.place),
                 queue.p50,
                 queue.p90,
                 queue.max
@@ -264,38 +235,6 @@ fn explained(out: &mut dyn Write, summary: &Summary, page: &Page) -> io::Result<
         }
     }
     Ok(())
-}
-
-/// Servers with ends that are not normal.
-fn servers(out: &mut dyn Write, summary: &Summary, page: &Page) -> io::Result<()> {
-    use Align::{Left, Right};
-    let odd = |code: &Code| code.severity() >= Severity::Anomaly;
-    let mut table = Table::new(&[
-        ("SERVER", Left),
-        ("CODE", Left),
-        ("COUNT", Right),
-        ("SHARE", Right),
-    ]);
-    for (server, code, count) in summary
-        .by_server
-        .iter()
-        .filter(|(_, code, _)| odd(code))
-        .take(page.rows)
-    {
-        let all = summary.by_server.iter().filter(|(other, ..)| other == server);
-        let all: u64 = all.map(|(_, _, count)| count).sum();
-        table.push(vec![
-            Cell::new(words::clean(server).replace(' ', "_")),
-            Cell::new(code),
-            Cell::new(count),
-            Cell::new(share(*count, all)),
-        ]);
-    }
-    if table.is_empty() {
-        return Ok(());
-    }
-    writeln!(out)?;
-    table.write(out, page.paint)
 }
 
 fn unknown(out: &mut dyn Write, read: &Read, page: &Page) -> io::Result<()> {

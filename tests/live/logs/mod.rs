@@ -1,6 +1,7 @@
 //! HAProxy's logs: read in every format, counted, dated, followed, and held against the kernel.
 
 mod configured;
+mod corpus;
 mod endings;
 mod following;
 mod kernel;

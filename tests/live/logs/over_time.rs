@@ -87,7 +87,7 @@ fn rises_are_dated_and_counts_are_halog_s() {
     );
     let csv = run(&["logs", "--csv", file.to_str().unwrap()]).stdout;
     assert!(
-        csv.starts_with("code,severity,frontend,count") && csv.contains("cD,anomaly,fe_0,"),
+        csv.starts_with("code,severity,frontend,server,network,count,") && csv.contains("cD,anomaly,fe_0,,,"),
         "{csv}"
     );
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use hatrace_core::log::{Counted, Entry, Summary};
+use hatrace_core::log::{Busy, Counted, Entry, Network, Rate, Summary};
 use serde_json::{Value, json};
 
 use super::{Read, moment, verdicts};
@@ -41,13 +41,12 @@ pub fn write_json(out: &mut dyn Write, read: &Read, summary: &Summary, page: &Pa
         "last": summary.last.map(moment),
         "codes": codes.collect::<Vec<_>>(),
         "statuses": summary.statuses.iter().map(|(status, count)| json!({"status": status, "count": count})).collect::<Vec<_>>(),
-        "frontends": summary.by_frontend.iter().map(|(name, count)| json!({"frontend": name, "count": count})).collect::<Vec<_>>(),
-        "servers": summary.by_server.iter().map(|(name, code, count)| json!({
-            "server": name,
-            "code": code.to_string(),
-            "count": count,
-        })).collect::<Vec<_>>(),
-        "endings": summary.ways.iter().take(page.rows).map(way).collect::<Vec<_>>(),
+        "frontends": summary.frontends.iter().map(|busy| self::busy("frontend", busy)).collect::<Vec<_>>(),
+        "busy_servers": summary.servers.iter().take(page.rows).map(|busy| self::busy("server", busy)).collect::<Vec<_>>(),
+        "servers": summary.by_server.iter().take(page.rows).map(|one| way("server", one)).collect::<Vec<_>>(),
+        "endings": summary.ways.iter().take(page.rows).map(|one| way("frontend", one)).collect::<Vec<_>>(),
+        "networks": summary.networks.iter().take(page.rows.min(1000)).map(network).collect::<Vec<_>>(),
+        "unknown_networks": summary.unknown_networks,
         "kernel": read.kernel.iter().map(super::kernel::json).collect::<Vec<_>>(),
         "findings": read.kernel.iter().flat_map(super::kernel::findings_json).collect::<Vec<_>>(),
         "persistence": {
@@ -62,14 +61,39 @@ pub fn write_json(out: &mut dyn Write, read: &Read, summary: &Summary, page: &Pa
     writeln!(out, "{object}")
 }
 
-fn way(way: &Counted) -> Value {
+fn often(often: Option<Rate>) -> Value {
+    often.map_or(Value::Null, |often| {
+        json!({
+            "average_per_s": often.average,
+            "peak_per_s": often.peak,
+            "peak_at": moment(often.peak_at),
+            "peak_within_s": often.within / 1000,
+        })
+    })
+}
+
+fn busy(key: &str, busy: &Busy) -> Value {
+    json!({key: busy.name, "count": busy.sessions, "rate": often(busy.rate)})
+}
+
+fn network(one: &Network) -> Value {
+    json!({
+        "network": one.network.to_string(),
+        "count": one.sessions,
+        "odd": one.odd,
+        "codes": one.codes.iter().map(|(code, count)| json!({"code": code.to_string(), "count": count})).collect::<Vec<_>>(),
+    })
+}
+
+fn way(key: &str, way: &Counted) -> Value {
     let networks = way.networks.iter().take(20);
     json!({
-        "frontend": way.frontend,
+        key: way.place,
         "code": way.code.to_string(),
         "severity": way.severity.name(),
         "count": way.count,
         "of": way.of,
+        "rate": often(way.rate),
         "over_time": way.over_time,
         "rose_at": way.rose_at.map(|(at, _)| moment(at)),
         "rose_within_s": way.rose_at.map(|(_, within)| within / 1000),
@@ -82,7 +106,7 @@ fn way(way: &Counted) -> Value {
     })
 }
 
-/// A row for each frontend and ending.
+/// A row for each frontend and ending, each server and ending, each network and ending that is not normal.
 ///
 /// # Errors
 /// The writer's.
@@ -92,33 +116,61 @@ pub fn write_csv(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
         "code",
         "severity",
         "frontend",
+        "server",
+        "network",
         "count",
         "of",
+        "average_per_s",
+        "peak_per_s",
+        "peak_at",
         "rose_at",
         "rose_fold",
-        "network",
-        "network_count",
         "meaning",
     ])?;
-    for way in &summary.ways {
-        let (network, count) = match way.networks.first() {
-            Some((network, count)) => (network.to_string(), count.to_string()),
-            None => (String::new(), String::new()),
-        };
-        csv.write_record([
-            way.code.to_string(),
-            way.severity.name().to_owned(),
-            way.frontend.clone(),
-            way.count.to_string(),
-            way.of.to_string(),
-            way.rose_at.map(|(at, _)| moment(at)).unwrap_or_default(),
-            way.rise
-                .map(|rise| format!("{:.2}", rise.fold))
-                .unwrap_or_default(),
-            network,
-            count,
-            way.code.meaning(),
-        ])?;
+    for (is_server, ways) in [(false, &summary.ways), (true, &summary.by_server)] {
+        for way in ways {
+            let (frontend, server) = match is_server {
+                true => ("", way.place.as_str()),
+                false => (way.place.as_str(), ""),
+            };
+            let often = |of: fn(Rate) -> String| way.rate.map(of).unwrap_or_default();
+            csv.write_record([
+                way.code.to_string().as_str(),
+                way.severity.name(),
+                frontend,
+                server,
+                "",
+                &way.count.to_string(),
+                &way.of.to_string(),
+                &often(|often| format!("{:.4}", often.average)),
+                &often(|often| format!("{:.4}", often.peak)),
+                &often(|often| moment(often.peak_at)),
+                &way.rose_at.map(|(at, _)| moment(at)).unwrap_or_default(),
+                &way.rise
+                    .map(|rise| format!("{:.2}", rise.fold))
+                    .unwrap_or_default(),
+                &way.code.meaning(),
+            ])?;
+        }
+    }
+    for one in &summary.networks {
+        for (code, count) in &one.codes {
+            csv.write_record([
+                code.to_string().as_str(),
+                code.severity().name(),
+                "",
+                "",
+                &one.network.to_string(),
+                &count.to_string(),
+                &one.sessions.to_string(),
+                "",
+                "",
+                "",
+                "",
+                "",
+                &code.meaning(),
+            ])?;
+        }
     }
     csv.flush()
 }
