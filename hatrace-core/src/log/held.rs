@@ -91,15 +91,13 @@ impl Lines {
         let Some(said) = Said::of(entry, &stories.proxies) else {
             return;
         };
+        let knows_server = |said: &Said| {
+            said.server
+                .is_some_and(|(back, _)| stories.knows(Side::Server, back))
+        };
         let seconds = (said.accepted.div_euclid(1000), said.ended.div_euclid(1000));
         match said.client {
-            None if said
-                .server
-                .is_none_or(|(back, _)| !stories.knows(Side::Server, back)) =>
-            {
-                *self.disguised.entry(seconds).or_default() += 1;
-            }
-            Some(client) if !stories.knows(Side::Client, client) => {
+            None if said.towards.is_none() && !knows_server(&said) => {
                 *self.unknown.entry(seconds).or_default() += 1;
             }
             _ => self.said.push(said),

@@ -67,6 +67,12 @@ pub(super) fn join<W: Fn(Mono) -> i64, F: Fn(Number) -> bool>(
             }
         }
     }
+    // Last: a client's socket isn't told by what is itself told by time.
+    for (line, number) in kernel.servers_by_time(said) {
+        if let Some(joined) = joined.get_mut(line) {
+            joined.server = Some(number);
+        }
+    }
     joined
 }
 
@@ -187,6 +193,46 @@ impl<W: Fn(Mono) -> i64, F: Fn(Number) -> bool> Kernel<'_, W, F> {
             Some((First::PeerReset | First::Reset, _)) => gone + SLACK >= said.accepted,
             _ => gone >= said.accepted,
         }
+    }
+
+    /// Servers' sockets of lines without their addresses: the only one to that server that was opened then, and closed when the session ended,
+    /// unless another line lays claim to it.
+    fn servers_by_time(&self, said: &[Said]) -> Vec<(usize, Number)> {
+        let mut claims: BTreeMap<Number, Vec<usize>> = BTreeMap::new();
+        for (line, said) in said.iter().enumerate() {
+            if let Some(number) = self.server_by_time(said) {
+                claims.entry(number).or_default().push(line);
+            }
+        }
+        let single = |(number, lines): (Number, Vec<usize>)| match lines.as_slice() {
+            [line] => Some((*line, number)),
+            _ => None,
+        };
+        claims.into_iter().filter_map(single).collect()
+    }
+
+    fn server_by_time(&self, said: &Said) -> Option<Number> {
+        let (server, from, to) = said.towards?;
+        let (from, to) = (self.instant(from - SLACK), self.instant(to + SLACK));
+        let closed = |story: &Story| {
+            story
+                .first
+                .is_some_and(|(_, at)| (self.wall)(at) <= said.ended + SLACK)
+                && story.gone.is_none_or(|at| (self.wall)(at) + SLACK >= said.ended)
+        };
+        let mut fitting = self
+            .stories
+            .towards(server, from, to)
+            .filter(|(_, story)| closed(story));
+        let (number, _) = fitting.next()?;
+        fitting.next().is_none().then_some(number)
+    }
+
+    /// When the wall clock said so.
+    fn instant(&self, wall: i64) -> Mono {
+        let origin = (self.wall)(Mono::from_ns(0));
+        let since = u64::try_from(wall.saturating_sub(origin)).unwrap_or(0);
+        Mono::from_ns(since.saturating_mul(1_000_000))
     }
 
     /// The server's socket: by both its addresses where the line has them.

@@ -1,6 +1,6 @@
 //! Of a line, what finds its sockets and is held against them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::entry::{Entry, Written};
@@ -17,6 +17,8 @@ pub struct Proxies {
     changed: BTreeSet<Vec<u8>>,
     /// Frontends that TLS or HTTP/2 may end a session of, without a FIN.
     layered_clients: BTreeSet<Vec<u8>>,
+    /// Where each server is, where the configuration has its address.
+    servers: BTreeMap<Vec<u8>, SocketAddr>,
     /// Backends that are known to speak to their servers without such a layer.
     plain_servers: BTreeSet<Vec<u8>>,
 }
@@ -34,10 +36,25 @@ impl Proxies {
             if proxy.binds.iter().any(|bind| bind.layered) {
                 self.layered_clients.insert(name());
             }
+            for server in &proxy.servers {
+                let name = [name(), b"/".to_vec(), server.name.as_bytes().to_vec()].concat();
+                self.servers
+                    .extend(server.address.map(|address| (name, fold(address))));
+            }
             if proxy.kind.connects() && !proxy.servers.iter().any(|server| server.layered) {
                 self.plain_servers.insert(name());
             }
         }
+    }
+
+    /// The address of an entry's server.
+    fn server(&self, entry: &Entry<'_>) -> Option<SocketAddr> {
+        if self.servers.is_empty() || !entry.has_server() {
+            return None;
+        }
+        self.servers
+            .get(&[entry.backend, b"/", entry.server].concat())
+            .copied()
     }
 
     /// Whether an entry is of one of them. A line that doesn't name its proxies may be of any.
@@ -83,6 +100,8 @@ pub(super) struct Said {
     pub(super) front: Option<SocketAddr>,
     /// HAProxy's end towards the server, and the server's.
     pub(super) server: Option<(SocketAddr, SocketAddr)>,
+    /// Where its line doesn't have them: the server's address, and between when the connection to it was established, or given up.
+    pub(super) towards: Option<(SocketAddr, Written, Written)>,
     pub(super) accepted: Written,
     pub(super) ended: Written,
     pub(super) code: Code,
@@ -96,8 +115,11 @@ pub(super) struct Said {
 
 impl Said {
     /// The same by UTC, of a log whose clock is so far ahead.
-    pub(super) const fn by_utc(self, ahead: i64) -> Self {
+    pub(super) fn by_utc(self, ahead: i64) -> Self {
         Self {
+            towards: self
+                .towards
+                .map(|(server, from, to)| (server, from - ahead, to - ahead)),
             accepted: self.accepted - ahead,
             ended: self.ended - ahead,
             ..self
@@ -110,15 +132,22 @@ impl Said {
         if entry.early {
             return None;
         }
+        let accepted = entry.accepted?;
+        let server = address(entry.back, entry.back_port).zip(address(entry.server_ip, entry.server_port));
+        let request = entry.status.is_some() || entry.response.is_some();
+        // A request may have been given a connection that was there.
+        let towards = proxies.server(entry).filter(|_| server.is_none() && !request);
+        let queued = accepted + entry.queue.unwrap_or(0).max(0);
         Some(Self {
             client,
             called: client.or_else(|| address(entry.client, entry.client_port))?,
             front: client.and_then(|_| address(entry.front, entry.front_port)),
-            server: address(entry.back, entry.back_port).zip(address(entry.server_ip, entry.server_port)),
-            accepted: entry.accepted?,
+            server,
+            towards: towards.map(|server| (server, queued, queued + entry.connect.unwrap_or(0).max(0))),
+            accepted,
             ended: entry.ended()?,
             code: entry.code?.without_cookie(),
-            request: entry.status.is_some() || entry.response.is_some(),
+            request,
             client_hidden: entry.tls
                 || proxies.layered_clients.contains(entry.frontend)
                 || is_layered(entry.uri),

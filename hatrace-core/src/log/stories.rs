@@ -25,6 +25,8 @@ struct Kept {
     side: Side,
     cookie: Cookie,
     story: Story,
+    /// When it had begun, as it was known at first.
+    known: Option<Mono>,
 }
 
 impl Kept {
@@ -34,6 +36,11 @@ impl Kept {
             Side::Server => (self.side, self.story.endpoints.local),
             _ => (self.side, self.story.endpoints.peer),
         }
+    }
+
+    /// Its place among those of its server.
+    fn server(&self, number: Number) -> Option<(SocketAddr, Mono, Number)> {
+        (self.side == Side::Server).then_some((self.story.endpoints.peer, self.known?, number))
     }
 }
 
@@ -47,6 +54,8 @@ pub struct Stories {
     /// Those whose socket is gone, in that order.
     over: VecDeque<(Mono, Number)>,
     by_end: BTreeSet<(Side, SocketAddr, Number)>,
+    /// Those towards servers, by the server and when they began.
+    by_server: BTreeSet<(SocketAddr, Mono, Number)>,
     /// What HAProxy was configured with.
     pub proxies: Proxies,
     /// Every connection was asked for.
@@ -101,7 +110,9 @@ impl Stories {
         else {
             return;
         };
+        let rest = kept.story.rest;
         kept.story = Story::of(ended, kept.story.begun);
+        kept.story.rest = rest && kept.story.gone.is_none();
         self.over.push_back((ended.at, number));
         if kept.story.gone.is_some() {
             self.unfinished.remove(&cookie);
@@ -113,12 +124,18 @@ impl Stories {
             self.elsewhere += 1;
             return None;
         }
-        let kept = Kept { side, cookie, story };
+        let kept = Kept {
+            side,
+            cookie,
+            known: story.begun,
+            story,
+        };
         self.make_room(at, &kept);
         let number = self.next;
         self.next += 1;
         let (side, end) = kept.end();
         self.by_end.insert((side, end, number));
+        self.by_server.extend(kept.server(number));
         self.unfinished.insert(cookie, number);
         self.all.insert(number, kept);
         Some(number)
@@ -142,7 +159,7 @@ impl Stories {
         }
     }
 
-    /// What the engine has told since: of the rest of a connection, a timewait in FIN_WAIT2, that it is there, and when it was gone.
+    /// What the engine has told since: of what lingers in FIN_WAIT2, socket or timewait, that it is there, and when it was gone.
     pub fn told(&mut self, events: &[Event]) {
         for event in events {
             let (row, gone) = match event {
@@ -153,10 +170,11 @@ impl Stories {
             if row.state == TcpState::FinWait2
                 && let Some(number) = self.unfinished.get(&row.cookie)
                 && let Some(Kept { story, .. }) = self.all.get_mut(number)
-                && !story.open
             {
-                (story.rest, story.gone) = (gone.is_none(), gone);
-                if gone.is_some() {
+                story.rest = gone.is_none();
+                // How a socket ends that is there is told by its record.
+                if gone.is_some() && !story.open {
+                    story.gone = gone;
                     self.unfinished.remove(&row.cookie);
                 }
             }
@@ -177,6 +195,9 @@ impl Stories {
             }
             let (side, end) = kept.end();
             self.by_end.remove(&(side, end, number));
+            if let Some(server) = kept.server(number) {
+                self.by_server.remove(&server);
+            }
         }
     }
 
@@ -200,6 +221,18 @@ impl Stories {
     pub(super) fn with(&self, side: Side, end: SocketAddr) -> impl Iterator<Item = (Number, &Story)> {
         self.numbers(side, end)
             .filter_map(|number| Some((number, self.story(number)?)))
+    }
+
+    /// Those to a server that began between these moments, as far as that was known at once.
+    pub(super) fn towards(
+        &self,
+        server: SocketAddr,
+        from: Mono,
+        to: Mono,
+    ) -> impl Iterator<Item = (Number, &Story)> {
+        let range = (server, from, Number::MIN)..=(server, to.max(from), Number::MAX);
+        let found = self.by_server.range(range);
+        found.filter_map(|(_, _, number)| Some((*number, self.story(*number)?)))
     }
 
     /// One of them, unless it was forgotten.

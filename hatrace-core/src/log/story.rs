@@ -41,7 +41,7 @@ pub struct Story {
     pub gone: Option<Mono>,
     /// The socket itself is there still, held or orphaned.
     pub open: bool,
-    /// A timewait of its was seen in FIN_WAIT2.
+    /// It was seen to linger in FIN_WAIT2, and not to leave it: as a socket, or as the timewait that is the rest of one.
     pub rest: bool,
 }
 

@@ -46,8 +46,9 @@ fn follow(rig: &Rig, more: &[&str]) -> Tracer {
     Tracer::start(&args)
 }
 
-fn on(release: &Release) {
-    let rig = Rig::start(release, WITH_ADDRESSES);
+/// `format`: the server's socket is found by its addresses, or by the configuration and the time.
+fn on(release: &Release, format: &str) {
+    let rig = Rig::start(release, format);
     let configuration = rig.haproxy.path("haproxy.cfg");
     let more = ["-f", configuration.to_str().unwrap()];
     let text = follow(&rig, &more);
@@ -144,23 +145,32 @@ fn on(release: &Release) {
 }
 
 macro_rules! on {
-    ($name:ident, $release:expr) => {
+    ($name:ident, $release:expr, $format:expr) => {
         #[test]
         fn $name() {
             let name = concat!("logs::following::", stringify!($name));
             if ready(name) {
                 let release: fn(&str) -> Option<Release> = $release;
                 if let Some(release) = release(name) {
-                    on(&release);
+                    on(&release, $format);
                 }
             }
         }
     };
 }
 
-on!(each_line_is_told_beside_its_sockets_on_2_6, |_| Some(
-    Release::own()
-));
-on!(each_line_is_told_beside_its_sockets_on_the_newest, |name| {
-    Release::of("experimental", name)
-});
+on!(
+    each_line_is_told_beside_its_sockets_on_2_6,
+    |_| Some(Release::own()),
+    WITH_ADDRESSES
+);
+on!(
+    each_line_is_told_beside_its_sockets_on_the_newest,
+    |name| Release::of("experimental", name),
+    WITH_ADDRESSES
+);
+on!(
+    each_line_of_tcplog_is_told_beside_its_sockets,
+    |_| Some(Release::own()),
+    "option tcplog"
+);

@@ -62,6 +62,11 @@ fn unseen(out: &mut dyn Write, kernel: &Kernel, page: &Page) -> io::Result<()> {
             kernel.lost
         ))?;
     }
+    if held.with_server == 0 && held.joined > 0 {
+        say(
+            "no server's socket is known: that takes %bi:%bp and %si:%sp in the format, or HAProxy's configuration and few connections",
+        )?;
+    }
     if held.unknown > 0 {
         say(&format!(
             "{} lines are of clients of which no socket was seen: another process's, or begun before",
