@@ -65,7 +65,7 @@ pub static PAIRS: [Pair; 31] = [
         *b"CD",
         Anomaly,
         "the client aborted while data was transferred",
-        "A browser that was closed or crashed, a firewall in between that cut the connection, or a keep-alive connection that the client ended first. HAProxy 3.0 says so of a server, too, that stalls in the middle of its answer: those last as long as `timeout server`.",
+        "A browser that was closed or crashed, a firewall in between that cut the connection, or a keep-alive connection that the client ended first. HAProxy 3.0 says so, too, where a server stalls in the middle of its answer, if the client closes once HAProxy has: those last as long as `timeout server`, and the kernel saw HAProxy's FIN first.",
         &[],
     ),
     of(

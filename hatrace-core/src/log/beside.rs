@@ -60,47 +60,50 @@ impl Saw {
     }
 }
 
-/// What the kernel saw that the code doesn't allow.
+/// What the kernel saw that the code doesn't allow: only what can't be otherwise. A FIN of HAProxy's may be half of a close, behind which the
+/// peer may well have been the one that aborted, unless it was an exchange of HTTP; a FIN of the peer's leaves it the other half to stall on.
 pub(super) fn contradiction(
     said: &Said,
     client: Option<&Story>,
     server: Option<&Story>,
     wall: &impl Fn(Mono) -> i64,
 ) -> Option<String> {
-    let [cause, phase] = said.code.ending();
-    let before_end = |at: Mono| wall(at) + SLACK < said.ended;
-    match cause {
-        b'C' if !said.client_hidden => match client?.first? {
-            (First::HaproxyFin, at) if client?.peer_fin.is_none_or(|fin| wall(fin) > said.ended + SLACK) => {
-                Some(format!(
-                    "HAProxy closed first, {} ms before the line's end: the client had sent neither FIN nor RST",
-                    (said.ended - wall(at)).max(0)
-                ))
-            }
-            (First::HaproxyReset, _) => {
-                Some("the first end that the kernel saw on the client's socket was HAProxy's RST".to_owned())
-            }
-            _ => None,
-        },
-        b'c' => match client?.first? {
-            (First::PeerFin, at) if phase == b'D' && before_end(at) => {
-                Some("the client's FIN had come before: it did not keep HAProxy waiting".to_owned())
-            }
-            (First::PeerReset, at) if before_end(at) => Some("the client's RST had come before".to_owned()),
-            _ => None,
-        },
-        b'S' if matches!(phase, b'D' | b'H') && !said.server_hidden => match server?.first? {
-            (First::HaproxyFin | First::HaproxyReset, _) => {
-                Some("HAProxy closed first: the server had sent neither FIN nor RST".to_owned())
-            }
-            _ => None,
-        },
-        b's' if phase == b'D' => match server?.first? {
-            (First::PeerFin | First::PeerReset, at) if before_end(at) => {
-                Some("the server's end had come before: it did not keep HAProxy waiting".to_owned())
-            }
-            _ => None,
-        },
+    match said.code.ending() {
+        [b'C', _] if !said.client_hidden => closed_first("client", client?, said, wall),
+        [b'S', b'D' | b'H'] if !said.server_hidden => closed_first("server", server?, said, wall),
+        [b'c', _] => gone_before("client", client?, said, wall),
+        [b's', _] => gone_before("server", server?, said, wall),
+        _ => None,
+    }
+}
+
+/// The log blames a peer that had not ended anything.
+fn closed_first(peer: &str, story: &Story, said: &Said, wall: &impl Fn(Mono) -> i64) -> Option<String> {
+    let (first, at) = story.first?;
+    if wall(at) > said.ended + SLACK {
+        return None;
+    }
+    match first {
+        First::HaproxyFin if story.closed_unasked => Some(format!(
+            "HAProxy closed its socket while the {peer} had sent neither FIN nor RST"
+        )),
+        First::HaproxyFin if said.exchange => Some(format!(
+            "HAProxy's FIN was the first: the {peer} had sent neither FIN nor RST before it"
+        )),
+        First::HaproxyReset => Some(format!(
+            "the first end that the kernel saw on the {peer}'s socket was HAProxy's RST"
+        )),
+        _ => None,
+    }
+}
+
+/// The log waited for a peer that was not there any more.
+fn gone_before(peer: &str, story: &Story, said: &Said, wall: &impl Fn(Mono) -> i64) -> Option<String> {
+    match story.first? {
+        (First::PeerReset, at) if wall(at) + SLACK < said.ended => Some(format!(
+            "the {peer}'s RST had come {} ms before the line's end: it did not keep HAProxy waiting",
+            said.ended - wall(at)
+        )),
         _ => None,
     }
 }

@@ -107,6 +107,8 @@ pub(super) struct Said {
     pub(super) code: Code,
     /// A request: its connection may have others.
     pub(super) request: bool,
+    /// An exchange of HTTP that is no tunnel: HAProxy doesn't close half of a connection during it.
+    pub(super) exchange: bool,
     /// TLS or HTTP/2 may have told of the client's end before its socket did.
     pub(super) client_hidden: bool,
     /// The same of the server's, or that isn't known.
@@ -148,6 +150,7 @@ impl Said {
             ended: entry.ended()?,
             code: entry.code?.without_cookie(),
             request,
+            exchange: entry.status.is_some_and(|status| status != 101) && !entry.uri.starts_with(b"CONNECT"),
             client_hidden: entry.tls
                 || proxies.layered_clients.contains(entry.frontend)
                 || is_layered(entry.uri),

@@ -37,6 +37,8 @@ pub struct Story {
     pub first: Option<(First, Mono)>,
     /// When the peer's FIN came after HAProxy's own; `None`: it didn't, or when isn't known.
     pub peer_fin: Option<Mono>,
+    /// HAProxy closed it before its peer had ended it in any way: whatever the peer did later HAProxy can't have seen.
+    pub closed_unasked: bool,
     /// When nothing was left of it but a TIME_WAIT; `None`: it is there still, or that wasn't seen.
     pub gone: Option<Mono>,
     /// The socket itself is there still, held or orphaned.
@@ -53,6 +55,7 @@ impl Story {
             begun: Some(at),
             first: None,
             peer_fin: None,
+            closed_unasked: false,
             gone: None,
             open: true,
             rest: false,
@@ -99,11 +102,19 @@ impl Story {
             Ending::HandedTimeWait => Some(crossed.map_or(ended.at, |step| step.at.latest())),
             _ => None,
         };
+        // A FIN may be half of a close, after which HAProxy still hears its peer: this is the whole of it.
+        let peer_end = peer_fin.or((ending == Ending::ResetByPeer).then_some(ended.at));
+        let closed_unasked = first.0 == First::HaproxyFin
+            && crossed.is_none()
+            && life
+                .orphaned_at
+                .is_some_and(|closed| peer_end.is_none_or(|end| closed <= end));
         Self {
             endpoints: ended.endpoints,
             begun: life.connecting_at.or(life.established_at).or(begun),
             first: Some(first),
             peer_fin: peer_fin.filter(|_| first.0 == First::HaproxyFin),
+            closed_unasked,
             // A timewait in FIN_WAIT2 goes on with it.
             gone: (ending != Ending::HandedFinWait2).then_some(ended.at),
             open: false,

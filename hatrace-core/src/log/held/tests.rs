@@ -54,7 +54,7 @@ fn connection(
             at: Since::Exact(at(first.1)),
         }),
         second: None,
-        orphaned_at: None,
+        orphaned_at: (first.0 == TcpState::FinWait1).then(|| at(first.1)),
         retransmits: 0,
         reset_sent: false,
         adopted: false,
@@ -141,7 +141,9 @@ fn the_kernel_s_story_beside_the_log_s() {
         (3, BTreeMap::from([(Code::parse(b"CD").unwrap(), 1)]))
     );
     assert!(
-        told.disagreements[0].kernel.starts_with("HAProxy closed first"),
+        told.disagreements[0]
+            .kernel
+            .starts_with("HAProxy closed its socket while"),
         "{told:?}"
     );
     let lingered = told.lingered[&(Code::parse(b"--").unwrap(), Side::Client)];
