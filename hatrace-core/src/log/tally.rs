@@ -88,7 +88,8 @@ impl Tally {
         };
         *self.codes.entry(code).or_default() += 1;
         let bare = code.without_cookie();
-        if entry.has_server() {
+        // One that found no server is its backend's matter, too: a queue that is full, nobody left.
+        if entry.has_server() || !entry.backend.is_empty() && entry.backend != entry.frontend {
             let mut name = [0u8; 256];
             let server = self.servers.of(joined(entry.backend, entry.server, &mut name));
             // Clients are told by frontend.

@@ -26,7 +26,7 @@ pub(super) struct Tap {
 }
 
 /// Stories of connections that are over, at most, where not all of them are kept.
-const STORIES: usize = 300_000;
+const STORIES: usize = 100_000;
 
 impl Tap {
     pub(super) fn new(engine: Engine, recorders: impl IntoIterator<Item = Recorder>) -> Self {

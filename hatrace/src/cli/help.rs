@@ -86,7 +86,8 @@ Examples:
   journalctl -fu haproxy | hatrace logs -F      ends that are not normal, as they come
   hatrace logs -f /etc/haproxy/haproxy.cfg haproxy.log      with the formats of that configuration
   hatrace logs --json haproxy.log | jq '.endings[] | select(.rose_at)'
-  hatrace logs haproxy.log --from now.hatrace   beside what the kernel saw (hatrace record -a)
+  sudo hatrace logs -F haproxy.log --pid $(pidof haproxy)   each line beside what the kernel sees of its sockets
+  hatrace logs haproxy.log --from now.hatrace   the same of a recording (hatrace record -a)
   hatrace explain sD                            what a code means; sD--, --NI, NI as well";
 
 /// Below `explain --help`.

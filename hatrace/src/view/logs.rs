@@ -266,7 +266,7 @@ fn unknown(out: &mut dyn Write, read: &Read, page: &Page) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use hatrace_core::log::{Entry, Tally};
+    use hatrace_core::log::{Entry, Saw, Tally, Told};
 
     use super::*;
 
@@ -302,6 +302,29 @@ mod tests {
         };
         let line = line(&entry, &Page::default()).unwrap();
         assert!(line.chars().all(|c| !c.is_control()), "{line:?}");
+        // Nor by what becomes of it beside the kernel.
+        let with = Prepared::of(&entry, &Page::default(), crate::view::Format::Text);
+        for what in [
+            Told::Line {
+                with: with.clone(),
+                sockets: (Some(Saw::PeerFin), None),
+                contradiction: Some("why".to_owned()),
+            },
+            Told::Outlived {
+                with,
+                side: hatrace_core::sock::Side::Client,
+                after: std::time::Duration::from_secs(58),
+                open: false,
+            },
+        ] {
+            let mut out = Vec::new();
+            told(&mut out, &what, &Page::default(), crate::view::Format::Text).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert!(
+                text.contains("sD") && text.chars().all(|c| c == '\n' || !c.is_control()),
+                "{text:?}"
+            );
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::view::out::Words;
 use crate::view::{Output, OutputError, Page};
 
 /// For how long the story of a connection that is over is remembered: its line may be late.
-const HORIZON: Duration = Duration::from_secs(180);
+const HORIZON: Duration = Duration::from_secs(120);
 /// Lines are read for so long at most, then the kernel is looked at again.
 const TURN: Duration = Duration::from_millis(50);
 

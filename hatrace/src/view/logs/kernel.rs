@@ -9,7 +9,7 @@ use super::{moment, share};
 use crate::view::columns::{Align, Cell, Table};
 use crate::view::page::Page;
 use crate::view::paint::Ink;
-use crate::view::units;
+use crate::view::{units, words};
 
 /// What the kernel was watched with, and what came of holding the log against it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,7 +31,7 @@ pub(super) fn write(out: &mut dyn Write, kernel: &Kernel, page: &Page) -> io::Re
     writeln!(out)?;
     let head = format!(
         "the kernel, on {}: {} of the {} lines of that time are joined to their client's socket ({}), {} to their server's",
-        kernel.host,
+        words::clean(&kernel.host),
         held.joined,
         held.lines,
         share(held.joined, held.lines),
