@@ -209,3 +209,91 @@ impl<T: Clone> Following<T> {
         told
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{at, connection, line, step, wall};
+    use super::*;
+    use crate::tcp::TcpState;
+
+    type Sockets = (Option<Saw>, Option<Saw>);
+
+    fn sockets(told: &Told<&str>) -> (String, Sockets) {
+        match told {
+            Told::Line { with, sockets, .. } => ((*with).to_owned(), *sockets),
+            Told::Outlived { with, .. } => panic!("{with} outlived"),
+        }
+    }
+
+    #[test]
+    fn a_line_waits_for_its_socket_and_is_told_again_when_that_outlives_it() {
+        let mut stories = Stories::default();
+        let mut following = Following::new(at(500));
+        // The line comes before the kernel's word, which a busy ring has delayed.
+        following.take(at(2000), &line(1000, 1000, b"CD"), &stories, "reset");
+        assert_eq!(following.step(at(2600), &stories, wall, false), []);
+        connection(
+            &mut stories,
+            1,
+            Some(1000),
+            (TcpState::Established, 2000),
+            (TcpState::Established, 2000, 104),
+        );
+        let told = following.step(at(2800), &stories, wall, false);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(
+            sockets(&told[0]),
+            ("reset".to_owned(), (Some(Saw::PeerReset), None))
+        );
+
+        // The next of the same address lingers; one that nobody has seen is told of without sockets, in the end.
+        connection(
+            &mut stories,
+            2,
+            Some(3000),
+            (TcpState::FinWait1, 4000),
+            (TcpState::FinWait2, 9000, 0),
+        );
+        following.take(at(4000), &line(3000, 1000, b"--"), &stories, "lingers");
+        let mut unseen = line(3000, 1000, b"--");
+        unseen.client_port = Some(1);
+        following.take(at(4000), &unseen, &stories, "unseen");
+        let told = following.step(at(4900), &stories, wall, false);
+        assert_eq!(
+            sockets(&told[0]),
+            ("lingers".to_owned(), (Some(Saw::HaproxyFinAlone), None))
+        );
+        assert_eq!(told.len(), 1, "{told:?}");
+        let told = following.step(at(8100), &stories, wall, false);
+        let outlived = Told::Outlived {
+            with: "lingers",
+            side: Side::Client,
+            after: Duration::from_secs(5),
+            open: false,
+        };
+        assert_eq!(told[0], outlived);
+        assert_eq!(sockets(&told[1]), ("unseen".to_owned(), (None, None)));
+        let held = &following.held;
+        assert_eq!((held.lines, held.joined, held.agree), (3, 2, 2));
+    }
+
+    #[test]
+    fn what_is_there_at_the_end_is_said() {
+        let mut stories = Stories::default();
+        let mut following = Following::new(at(500));
+        step(&mut stories, 1, 1000, TcpState::SynRecv, TcpState::Established);
+        step(&mut stories, 1, 2000, TcpState::Established, TcpState::FinWait1);
+        following.take(at(2000), &line(1000, 1000, b"cD"), &stories, "held");
+        let told = following.step(at(9000), &stories, wall, true);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(sockets(&told[0]).1, (Some(Saw::HaproxyFinAlone), None));
+        let expected = Told::Outlived {
+            with: "held",
+            side: Side::Client,
+            after: Duration::from_secs(7),
+            open: true,
+        };
+        assert_eq!(told[1], expected);
+        assert_eq!(following.held.open, 1);
+    }
+}

@@ -225,10 +225,9 @@ impl Held {
     }
 }
 
-/// Whether a socket was closing when its line was written, and is there.
+/// Whether a socket was closing when its line was written: it may be there for long after it.
 pub(super) fn may_outlive(said: &Said, story: &Story, wall: &impl Fn(Mono) -> i64) -> bool {
-    let closing = story.first.is_some_and(|(_, at)| wall(at) <= said.ended + SLACK);
-    closing && story.gone.is_none()
+    story.first.is_some_and(|(_, at)| wall(at) <= said.ended + SLACK)
 }
 
 /// By how much a socket that was closing before its line was there after it, and whether it is there still, at `to`; `None`: by nothing that
@@ -239,8 +238,7 @@ pub(super) fn outlived(
     wall: &impl Fn(Mono) -> i64,
     to: i64,
 ) -> Option<(Duration, bool)> {
-    let (_, closing) = story.first?;
-    if wall(closing) > said.ended + SLACK {
+    if !may_outlive(said, story, wall) {
         return None;
     }
     let gone = match story.gone {

@@ -16,6 +16,8 @@ mod stories;
 mod story;
 mod summary;
 mod tally;
+#[cfg(test)]
+mod testing;
 
 pub use beside::Saw;
 pub use change::Rise;

@@ -324,3 +324,26 @@ fn a_recording_in_a_row_of_files_has_a_size_to_turn_at() {
     assert!(read("stuck --host lb1").unwrap_err().contains("--from FILE"));
     assert!(read("stuck --host lb1 --from a").is_ok());
 }
+
+#[test]
+fn logs_that_are_held_against_a_trace_are_followed() {
+    let logs = |line: &str| match read(line).unwrap() {
+        Invocation::Logs(options) => options,
+        other => panic!("{other:?}"),
+    };
+    let plain = logs("logs a b");
+    assert!(!plain.trace && !plain.follow);
+    let traced = logs("logs a -d 5s --pid 12");
+    assert!(traced.trace && traced.follow && traced.seen.all);
+    assert_eq!(traced.seen.duration, Some(Duration::from_secs(5)));
+    assert!(logs("logs a --trace").follow);
+    assert_eq!(logs("logs a --trace --record r").seen.record.len(), 1);
+    for line in [
+        "logs a -d 5s",
+        "logs a --record r",
+        "logs a --pid 12 --from r",
+        "logs a -F --from r",
+    ] {
+        assert!(read(line).is_err(), "{line}");
+    }
+}

@@ -81,9 +81,7 @@ impl Frontend {
     }
 
     fn sections(&self, nth: usize) -> String {
-        let Self {
-            name, port, format, ..
-        } = self;
+        let Self { name, format, .. } = self;
         let mode = if self.http { "http" } else { "tcp" };
         let binds: String = PLACES
             .iter()
@@ -147,7 +145,6 @@ impl Frontend {
         .iter()
         .map(|(backend, rule, server)| format!("backend {name}_{backend}\n  mode {mode}\n{rule}  {server}\n"))
         .collect();
-        let _ = port;
         format!(
             "frontend {name}\n  mode {mode}\n  {format}\n{binds}{rules}{uses}  default_backend {name}_b\n{backends}"
         )

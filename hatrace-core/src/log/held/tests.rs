@@ -1,89 +1,9 @@
 //! Both stories of one session, and addresses that are used again.
 
 use super::super::said::Proxies;
+use super::super::testing::{HOUR, at, connection, line, wall};
 use super::*;
-use crate::ids::{Cookie, Netns};
-use crate::input::{Input, Transition};
-use crate::life::{EndedLife, Life, Step};
-use crate::sock::Endpoints;
 use crate::tcp::TcpState;
-use crate::time::Since;
-
-const CLIENT: &str = "10.0.0.7:5000";
-const HOUR: i64 = 3_600_000;
-
-fn at(ms: u64) -> Mono {
-    Mono::from_ns(ms * 1_000_000)
-}
-
-fn wall(at: Mono) -> i64 {
-    i64::try_from(at.ns() / 1_000_000).unwrap()
-}
-
-/// A connection of the client's: established, its first step towards the end, gone.
-fn connection(
-    stories: &mut Stories,
-    cookie: u64,
-    begun: Option<u64>,
-    first: (TcpState, u64),
-    gone: (TcpState, u64, u16),
-) {
-    let endpoints = Endpoints::new("192.0.2.1:443".parse().unwrap(), CLIENT.parse().unwrap());
-    if let Some(begun) = begun {
-        let transition = Transition {
-            cookie: Some(Cookie(cookie)),
-            side: Side::Client,
-            from: TcpState::SynRecv,
-            to: TcpState::Established,
-            endpoints,
-            pid: None,
-            sk_err: None,
-        };
-        stories.take(at(begun), &Input::Transition(transition));
-    }
-    let closing = first.0 != TcpState::Established;
-    let life = Life {
-        cookie: Cookie(cookie),
-        side: Side::Client,
-        netns: Netns(1),
-        pid: None,
-        connecting_at: None,
-        established_at: None,
-        closing: closing.then_some(Step {
-            state: first.0,
-            at: Since::Exact(at(first.1)),
-        }),
-        second: None,
-        orphaned_at: (first.0 == TcpState::FinWait1).then(|| at(first.1)),
-        retransmits: 0,
-        reset_sent: false,
-        adopted: false,
-    };
-    let ended = EndedLife {
-        life,
-        at: at(gone.1),
-        from: gone.0,
-        sk_err: gone.2,
-        dead: true,
-        done: gone.0 == TcpState::FinWait2,
-        unaccepted: false,
-        endpoints,
-        unread: 0,
-        unacked: 0,
-    };
-    stories.take(at(gone.1), &Input::Ended(Box::new(ended)));
-}
-
-fn line(accepted: u64, total: u64, code: &[u8]) -> Entry<'_> {
-    Entry {
-        accepted: Some(i64::try_from(accepted).unwrap() + HOUR),
-        total: Some(i64::try_from(total).unwrap()),
-        client: Some("10.0.0.7".parse().unwrap()),
-        client_port: Some(5000),
-        code: Code::parse(code),
-        ..Entry::default()
-    }
-}
 
 fn held(stories: &Stories, lines: &[(u64, u64, &[u8])]) -> Held {
     let mut taken = Lines::default();
