@@ -294,14 +294,7 @@ pub(super) fn tempfile_in(release: &Release) -> tempfile::TempDir {
 /// Listens with the shortest queue there is, and fills it: the sockets that do.
 pub(crate) fn full_listener(address: &str) -> Vec<TcpStream> {
     let address: std::net::SocketAddr = address.parse().unwrap();
-    let socket = rustix::net::socket_with(
-        rustix::net::AddressFamily::INET,
-        rustix::net::SocketType::STREAM,
-        // Not for the HAProxys that other tests start meanwhile.
-        rustix::net::SocketFlags::CLOEXEC,
-        None,
-    )
-    .unwrap();
+    let socket = hatrace_tests::peers::socket();
     rustix::net::bind(&socket, &address).unwrap();
     rustix::net::listen(&socket, 0).unwrap();
     let mut keep = Vec::new();

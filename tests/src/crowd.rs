@@ -129,14 +129,7 @@ fn drain(stream: &mut TcpStream) {
 pub fn connect_from(source: &str, to: &str) -> TcpStream {
     let to: SocketAddr = to.parse().expect("an address");
     let source: SocketAddr = format!("{source}:0").parse().expect("an address");
-    // Not for the HAProxys that other tests start meanwhile.
-    let socket = rustix::net::socket_with(
-        rustix::net::AddressFamily::INET,
-        rustix::net::SocketType::STREAM,
-        rustix::net::SocketFlags::CLOEXEC,
-        None,
-    )
-    .expect("a socket");
+    let socket = crate::peers::socket();
     rustix::net::bind(&socket, &source).unwrap_or_else(|error| panic!("{source}: {error}"));
     rustix::net::connect(&socket, &to).unwrap_or_else(|error| panic!("{source} to {to}: {error}"));
     let stream = TcpStream::from(socket);

@@ -7,6 +7,21 @@ use std::time::Duration;
 use crate::netns::Netns;
 use crate::wall;
 
+/// A socket of IPv4 that is neither bound nor connected, and not for the programs that other tests start meanwhile.
+///
+/// # Panics
+/// When there is none to be had.
+#[must_use]
+pub fn socket() -> std::os::fd::OwnedFd {
+    rustix::net::socket_with(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )
+    .expect("a socket")
+}
+
 /// One connection through HAProxy: the client's end and the server's end.
 pub struct Pair {
     /// The client's socket.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::entry::{Entry, Written};
-use crate::config::{ClientAddress, Configuration};
+use crate::config::{ClientAddress, Configuration, ProxyMode};
 use crate::ending::Code;
 use crate::sock::fold;
 
@@ -17,6 +17,8 @@ pub struct Proxies {
     changed: BTreeSet<Vec<u8>>,
     /// Frontends that TLS or HTTP/2 may end a session of, without a FIN.
     layered_clients: BTreeSet<Vec<u8>>,
+    /// Proxies whose connections may have several requests.
+    http: BTreeSet<Vec<u8>>,
     /// Where each server is, where the configuration has its address.
     servers: BTreeMap<Vec<u8>, SocketAddr>,
     /// Backends that are known to speak to their servers without such a layer.
@@ -32,6 +34,9 @@ impl Proxies {
                 ClientAddress::Socket => {}
                 ClientAddress::Told => drop(self.told.insert(name())),
                 ClientAddress::Changed => drop(self.changed.insert(name())),
+            }
+            if proxy.mode.value == ProxyMode::Http {
+                self.http.insert(name());
             }
             if proxy.binds.iter().any(|bind| bind.layered) {
                 self.layered_clients.insert(name());
@@ -136,7 +141,8 @@ impl Said {
         }
         let accepted = entry.accepted?;
         let server = address(entry.back, entry.back_port).zip(address(entry.server_ip, entry.server_port));
-        let request = entry.status.is_some() || entry.response.is_some();
+        let http = proxies.http.contains(entry.frontend);
+        let request = http || entry.status.is_some() || entry.response.is_some();
         // A request may have been given a connection that was there.
         let towards = proxies.server(entry).filter(|_| server.is_none() && !request);
         let queued = accepted + entry.queue.unwrap_or(0).max(0);

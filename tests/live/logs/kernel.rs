@@ -160,6 +160,36 @@ fn a_socket_that_outlives_its_line_is_told() {
     assert!((2.0..4.5).contains(&longest), "{kernel}");
 }
 
+/// Requests of one connection share its socket; that it is there after each of them is no finding.
+#[test]
+fn requests_of_one_connection_share_its_socket() {
+    if !ready("logs::kernel::requests_of_one_connection_share_its_socket") {
+        return;
+    }
+    let rig = Rig::start(&Release::own(), WITH_ADDRESSES);
+    let recorder = rig.record(8);
+    rig.netns.run(|| {
+        let mut stream = connect(25_000, "127.0.0.1:8001").unwrap();
+        for _ in 0..3 {
+            stream.write_all(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            assert!(stream.read(&mut [0; 512]).unwrap() > 0);
+            sleep(Duration::from_millis(400));
+        }
+        // HAProxy closes it when nothing more comes; the client doesn't for long.
+        sleep(Duration::from_millis(2500));
+    });
+    let (kernel, lines) = rig.held(recorder);
+    assert_eq!(lines, 3);
+    assert_eq!(
+        (count(&kernel, "lines"), count(&kernel, "joined")),
+        (3, 3),
+        "{kernel}"
+    );
+    assert_eq!(kernel["lingered"], Value::Array(Vec::new()), "{kernel}");
+    let clients: Vec<_> = saw(&kernel, "client").into_keys().collect();
+    assert_eq!(clients, [("--".to_owned(), "still open".to_owned())], "{kernel}");
+}
+
 /// A client whose address somebody else told is not looked for by it: another one has that address in truth.
 #[test]
 fn an_address_that_is_not_the_socket_s_is_not_joined_by() {

@@ -18,7 +18,7 @@ use serde_json::Value;
 pub(super) const WITH_ADDRESSES: &str =
     "log-format \"%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %fi:%fp %bi:%bp %si:%sp\"";
 
-const CONFIG: &str = "
+const CONFIG: &str = r#"
 defaults
   mode tcp
   log 127.0.0.1:5140 len 4096 format raw local0
@@ -42,6 +42,7 @@ backend be
   server s1 127.0.0.1:9000
 frontend fe_http
   mode http
+  log-format "%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %ST %B %ts %fi:%fp %bi:%bp %si:%sp"
   option abortonclose
   bind 127.0.0.1:8001
   default_backend be_http
@@ -49,7 +50,7 @@ backend be_http
   mode http
   option abortonclose
   server s1 127.0.0.1:9000
-";
+"#;
 
 pub(super) struct Rig {
     pub(super) netns: Netns,
@@ -178,6 +179,14 @@ fn serve(netns: &Netns) {
                         sleep(Duration::from_millis(5));
                         crate::odd::linger_zero(&stream);
                     }
+                    // HTTP: one answer after the other.
+                    Some(b'H') => {
+                        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
+                        while stream.write_all(answer).is_ok()
+                            && stream.read(&mut request).is_ok_and(|length| length > 0)
+                        {
+                        }
+                    }
                     // HTTP: stalls in the middle of the answer.
                     Some(b'G') => {
                         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf");
@@ -192,13 +201,7 @@ fn serve(netns: &Netns) {
 
 /// A connection from a port of one's own choice.
 pub(super) fn connect(port: u16, to: &str) -> Option<TcpStream> {
-    let socket = rustix::net::socket_with(
-        rustix::net::AddressFamily::INET,
-        rustix::net::SocketType::STREAM,
-        rustix::net::SocketFlags::CLOEXEC,
-        None,
-    )
-    .unwrap();
+    let socket = hatrace_tests::peers::socket();
     rustix::net::sockopt::set_socket_reuseaddr(&socket, true).unwrap();
     rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
     rustix::net::connect(&socket, &to.parse::<SocketAddr>().unwrap()).ok()?;
