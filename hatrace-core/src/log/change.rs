@@ -20,9 +20,11 @@ const ENOUGH: u64 = 20;
 const FOLD: f64 = 3.0;
 const LIKELIER: f64 = 12.0;
 
-/// The moment that parts the series best into before and after, if what comes after is a rise. `all`: the sessions of which these are some.
+/// The moment that parts the series best into before and after, if what comes after is a rise. `all`: the sessions of which these are some;
+/// `among`: how many such series are looked at, of which one would rise by chance.
 #[expect(clippy::cast_precision_loss, reason = "counts of log lines")]
-pub(super) fn rise(of: &Series, all: &Series) -> Option<Rise> {
+pub(super) fn rise(of: &Series, all: &Series, among: usize) -> Option<Rise> {
+    let likelier_than = LIKELIER + (among.max(1) as f64).ln();
     let (first, last) = all.span()?;
     let total: u64 = (first..=last).map(|step| of.at(step)).sum();
     let everything: u64 = (first..=last).map(|step| all.at(step)).sum();
@@ -49,7 +51,7 @@ pub(super) fn rise(of: &Series, all: &Series) -> Option<Rise> {
         // Of none before nobody knows how rare they were: half of one is a guess on the safe side.
         let rare = (before as f64).max(0.5) / of_all as f64;
         let fold = after as f64 / rest as f64 / rare;
-        if fold >= FOLD && likelier >= LIKELIER && best.is_none_or(|(most, _)| likelier > most) {
+        if fold >= FOLD && likelier >= likelier_than && best.is_none_or(|(most, _)| likelier > most) {
             let rise = Rise {
                 step,
                 fold,
@@ -65,6 +67,10 @@ pub(super) fn rise(of: &Series, all: &Series) -> Option<Rise> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn rise(of: &Series, all: &Series) -> Option<Rise> {
+        super::rise(of, all, 1)
+    }
 
     fn series(counts: &[u64]) -> Series {
         let mut series = Series::default();
@@ -95,6 +101,16 @@ mod tests {
         assert_eq!(rise(&series(&share), &series(&busy)), None);
         let chance: Vec<u64> = (0..60).map(|step| 3 + step * 7 % 5).collect();
         assert_eq!(rise(&series(&chance), &series(&[100; 60])), None);
+        // What would be one among a few is none among ten thousand.
+        let (some, all) = (series(&[2, 2, 8, 8, 8]), series(&[100; 5]));
+        assert!(
+            rise(&some, &all).is_none()
+                && super::rise(&series(&[0, 0, 14, 14]), &series(&[100; 4]), 1).is_some()
+        );
+        assert_eq!(
+            super::rise(&series(&[0, 0, 14, 14]), &series(&[100; 4]), 10_000),
+            None
+        );
         let mut over = vec![12; 10];
         over.extend([1; 30]);
         assert_eq!(rise(&series(&over), &series(&[100; 40])), None);

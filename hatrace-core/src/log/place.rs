@@ -48,7 +48,7 @@ impl Way {
     fn merge(&mut self, other: Self) {
         self.count += other.count;
         self.series.merge(other.series);
-        self.networks.merge(other.networks);
+        self.networks.merge(other.networks, |(), ()| {});
         if let (Some(own), Some(theirs)) = (&mut self.queue, other.queue) {
             // Both were made alike.
             let _ = own.add(theirs);
@@ -71,21 +71,22 @@ impl Place {
         step.into_iter().for_each(|step| self.series.add(step));
     }
 
-    /// One that ended so. `network`: of its client, where that is to be counted.
+    /// One that ended so, and how much that matters. `network`: of its client, where that is to be counted.
     pub(super) fn session(
         &mut self,
         entry: &Entry<'_>,
         code: Code,
         step: Option<i64>,
         network: Option<Prefix>,
-    ) {
+    ) -> Severity {
         self.uncoded(step);
         let way = self.ways.entry(code).or_insert_with(|| Way::new(code));
         way.session(entry, step);
         // Whose normal ends they are nobody asks.
         if let Some(network) = network.filter(|_| way.severity != Severity::Normal) {
-            way.networks.add(network);
+            let _ = way.networks.add(network);
         }
+        way.severity
     }
 
     /// Takes another one's in.
@@ -117,7 +118,7 @@ impl Place {
         const PARTS: usize = 24;
         self.ways.iter().map(move |(code, way)| {
             let rise = (way.severity >= Severity::Anomaly)
-                .then(|| rise(&way.series, &self.series))
+                .then(|| rise(&way.series, &self.series, 1))
                 .flatten();
             Counted {
                 place: name.to_owned(),
@@ -129,7 +130,12 @@ impl Place {
                 over_time: span.map(|span| way.series.parts(span, PARTS)).unwrap_or_default(),
                 rise,
                 rose_at: rise.map(|rise| (rise.step.saturating_mul(steps.width), steps.width)),
-                networks: way.networks.sorted(),
+                networks: way
+                    .networks
+                    .sorted()
+                    .iter()
+                    .map(|(of, count, ())| (*of, *count))
+                    .collect(),
                 elsewhere: way.networks.elsewhere(),
                 queue: way
                     .queue

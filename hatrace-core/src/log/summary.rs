@@ -96,6 +96,14 @@ pub struct Network {
     pub odd: u64,
     /// By ending, the most frequent first.
     pub codes: Vec<(Code, u64)>,
+    /// Sessions a second, from the first line to the last.
+    pub rate: f64,
+    /// Those that ended as they shouldn't, from the first line to the last, in equal parts.
+    pub over_time: Vec<u64>,
+    /// If they became more frequent among its sessions.
+    pub rise: Option<Rise>,
+    /// When: from then on, or up to so many milliseconds later.
+    pub rose_at: Option<(Written, i64)>,
 }
 
 /// One way to end, at one frontend or server.

@@ -2,14 +2,48 @@
 
 use std::collections::BTreeMap;
 
+use super::change::rise;
 use super::entry::{Entry, Written};
 use super::heavy::Heavy;
 use super::named::Named;
 use super::place::Place;
-use super::series::Steps;
+use super::series::{Series, Steps};
 use super::summary::{Busy, Counted, Network, Persistence, Rate, Summary};
 use crate::ending::{Code, Severity};
 use crate::verdicts::Prefix;
+
+/// So many steps are one of a network's: there may be thousands of them.
+const COARSE: i64 = 15;
+
+/// A network's sessions over time.
+#[derive(Debug, Default)]
+struct Course {
+    all: Series,
+    odd: Series,
+}
+
+impl Course {
+    fn session(&mut self, step: i64, severity: Severity) {
+        let step = step.div_euclid(COARSE);
+        self.all.add(step);
+        if severity >= Severity::Anomaly {
+            self.odd.add(step);
+        }
+    }
+
+    /// Those that ended as they shouldn't, between two steps, in equal parts: no more than there are steps of a network's.
+    fn parts(&self, (first, last): (i64, i64)) -> Vec<u64> {
+        const PARTS: i64 = 24;
+        let (first, last) = (first.div_euclid(COARSE), last.div_euclid(COARSE));
+        let parts = (last - first + 1).clamp(1, PARTS);
+        self.odd.parts((first, last), usize::try_from(parts).unwrap_or(1))
+    }
+
+    fn each(&mut self, mut what: impl FnMut(&mut Series)) {
+        what(&mut self.all);
+        what(&mut self.odd);
+    }
+}
 
 /// Everything that is counted.
 #[derive(Debug, Default)]
@@ -23,7 +57,7 @@ pub struct Tally {
     statuses: BTreeMap<u16, u64>,
     frontends: Named<Place>,
     servers: Named<Place>,
-    networks: Heavy,
+    networks: Heavy<Course>,
     steps: Steps,
     first: Option<Written>,
     last: Option<Written>,
@@ -52,7 +86,11 @@ impl Tally {
         for at in self.steps.ends() {
             other.step(at);
         }
-        self.networks.merge(std::mem::take(&mut other.networks));
+        self.networks
+            .merge(std::mem::take(&mut other.networks), |own, theirs| {
+                own.all.merge(theirs.all);
+                own.odd.merge(theirs.odd);
+            });
         for (own, theirs) in [
             (&mut self.servers, &mut other.servers),
             (&mut self.frontends, &mut other.frontends),
@@ -78,12 +116,12 @@ impl Tally {
         }
         let step = entry.ended().map(|at| self.step(at));
         let network = entry.client.map(Prefix::of);
-        network.into_iter().for_each(|network| self.networks.add(network));
         let Some(code) = entry.code else {
             self.uncoded += 1;
             if let Some(frontend) = self.frontends.of(entry.frontend) {
                 frontend.uncoded(step);
             }
+            self.of_network(network, step, Severity::Normal);
             return;
         };
         *self.codes.entry(code).or_default() += 1;
@@ -93,12 +131,19 @@ impl Tally {
             let mut name = [0u8; 256];
             let server = self.servers.of(joined(entry.backend, entry.server, &mut name));
             // Clients are told by frontend.
-            server
-                .into_iter()
-                .for_each(|server| server.session(entry, bare, step, None));
+            if let Some(server) = server {
+                server.session(entry, bare, step, None);
+            }
         }
-        if let Some(frontend) = self.frontends.of(entry.frontend) {
-            frontend.session(entry, bare, step, network);
+        let frontend = self.frontends.of(entry.frontend);
+        let severity = frontend.map(|frontend| frontend.session(entry, bare, step, network));
+        self.of_network(network, step, severity.unwrap_or(Severity::Normal));
+    }
+
+    fn of_network(&mut self, network: Option<Prefix>, step: Option<i64>, severity: Severity) {
+        let course = network.and_then(|network| self.networks.add(network));
+        if let (Some(course), Some(step)) = (course, step) {
+            course.session(step, severity);
         }
     }
 
@@ -108,6 +153,8 @@ impl Tally {
         if doubled > 0 {
             let places = self.frontends.all.iter_mut().chain(&mut self.servers.all);
             places.for_each(|place| place.double(doubled));
+            let networks = self.networks.kept();
+            networks.for_each(|course| course.each(|series| series.double(doubled)));
         }
         self.steps.step(at)
     }
@@ -123,6 +170,9 @@ impl Tally {
     pub fn summary(&mut self) -> Summary {
         let places = self.frontends.all.iter_mut().chain(&mut self.servers.all);
         places.for_each(Place::settle);
+        self.networks
+            .kept()
+            .for_each(|course| course.each(Series::settle));
         let spans = self.frontends.all.iter().filter_map(|place| place.series.span());
         let span = spans.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
         let mut codes: Vec<(Code, u64)> = self.codes.iter().map(|(code, count)| (*code, *count)).collect();
@@ -141,7 +191,7 @@ impl Tally {
             frontends: self.busy(&self.frontends, span),
             servers: self.busy(&self.servers, span),
             by_server: self.counted(&self.servers, span),
-            networks: self.by_network(&ways),
+            networks: self.by_network(&ways, span),
             unknown_networks: self.networks.elsewhere(),
             ways,
             persistence: self.persistence(),
@@ -176,18 +226,20 @@ impl Tally {
     }
 
     /// Each network, those first that most ended of as they shouldn't.
-    fn by_network(&self, ways: &[Counted]) -> Vec<Network> {
+    fn by_network(&self, ways: &[Counted], span: Option<(i64, i64)>) -> Vec<Network> {
         let mut odd: BTreeMap<Prefix, BTreeMap<Code, u64>> = BTreeMap::new();
         for way in ways.iter().filter(|way| way.severity >= Severity::Anomaly) {
             for (network, count) in &way.networks {
                 *odd.entry(*network).or_default().entry(way.code).or_default() += count;
             }
         }
-        let mut all: Vec<Network> = self
-            .networks
-            .sorted()
+        let kept = self.networks.sorted();
+        let among = kept.len();
+        let mut all: Vec<Network> = kept
             .into_iter()
-            .map(|(network, sessions)| {
+            .map(|(network, sessions, course)| {
+                let rise = rise(&course.odd, &course.all, among);
+                let width = self.steps.width.saturating_mul(COARSE);
                 let codes = odd.remove(&network).unwrap_or_default();
                 let mut codes: Vec<(Code, u64)> = codes.into_iter().collect();
                 codes.sort_by_key(|(code, count)| (std::cmp::Reverse(*count), *code));
@@ -198,6 +250,12 @@ impl Tally {
                     sessions: sessions.max(odd),
                     odd,
                     codes,
+                    rate: span.map_or(0.0, |span| {
+                        Rate::of(sessions, &course.all, &self.steps, span).average
+                    }),
+                    over_time: span.map(|span| course.parts(span)).unwrap_or_default(),
+                    rise,
+                    rose_at: rise.map(|rise| (rise.step.saturating_mul(width), width)),
                 }
             })
             .collect();

@@ -9,7 +9,7 @@ mod stickiness;
 use std::io::{self, Write};
 
 use hatrace_core::ending::{self, Code, Severity};
-use hatrace_core::log::{Counted, Summary, Written};
+use hatrace_core::log::{Counted, Rise, Summary, Written};
 
 use super::page::Page;
 use super::paint::Ink;
@@ -95,6 +95,12 @@ pub fn write(out: &mut dyn Write, read: &Read, summary: &Summary, page: &Page) -
     for counted in rises.iter().take(page.rows) {
         writeln!(out, "{}", page.paint.dab(Ink::Bad, &rose(counted)))?;
     }
+    let risen_too = summary.networks.iter().filter(|network| network.rise.is_some());
+    for one in risen_too.take(5) {
+        let what = format!("what ends as it shouldn't from {}", one.network);
+        let line = risen(&what, one.rise, one.rose_at);
+        writeln!(out, "{}", page.paint.dab(Ink::Bad, &line))?;
+    }
     for counted in summary.ways.iter().filter(|way| way.severity == Severity::Alarm) {
         let line = format!(
             "alarm: {} of {} ended {}: {}",
@@ -174,10 +180,19 @@ fn rises(summary: &Summary) -> Vec<&Counted> {
 
 /// `cD on fe_ws rose 12-fold at 14:02, 91.0% from 10.2.0.0/24`.
 fn rose(counted: &Counted) -> String {
-    let Some(rise) = counted.rise else {
+    let what = format!("{} on {}", counted.code, words::clean(&counted.place));
+    let mut line = risen(&what, counted.rise, counted.rose_at);
+    if let Some((network, count)) = counted.networks.first() {
+        line.push_str(&format!(", {} from {network}", share(*count, counted.count)));
+    }
+    line
+}
+
+fn risen(what: &str, rise: Option<Rise>, rose_at: Option<(Written, i64)>) -> String {
+    let Some(rise) = rise else {
         return String::new();
     };
-    let at = counted.rose_at.map_or_else(
+    let at = rose_at.map_or_else(
         || "?".to_owned(),
         |(at, within)| {
             let within = std::time::Duration::from_millis(within.unsigned_abs());
@@ -189,17 +204,10 @@ fn rose(counted: &Counted) -> String {
     } else {
         format!("rose {:.0}-fold", rise.fold)
     };
-    let mut line = format!(
-        "{} on {} {fold} at {at}: {} since, {} before",
-        counted.code,
-        words::clean(&counted.place),
-        rise.after,
-        rise.before
-    );
-    if let Some((network, count)) = counted.networks.first() {
-        line.push_str(&format!(", {} from {network}", share(*count, counted.count)));
-    }
-    line
+    format!(
+        "{what} {fold} at {at}: {} since, {} before",
+        rise.after, rise.before
+    )
 }
 
 /// What the codes mean that matter, each once.

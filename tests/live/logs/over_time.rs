@@ -75,6 +75,16 @@ fn rises_are_dated_and_counts_are_halog_s() {
         .iter()
         .filter(|way| way["code"] == "sH");
     assert!(steady.clone().count() == 3 && steady.clone().all(|way| way["rose_at"].is_null()));
+    // The network itself, too, and no other.
+    let network = &told["networks"][0];
+    assert_eq!(network["network"], "10.2.0.0/24", "{network}");
+    assert!(
+        network["rose_at"].as_str().unwrap() > "2026-11-02 12"
+            && network["rose_fold"].as_f64().unwrap() > 5.0,
+        "{network}"
+    );
+    let others = told["networks"].as_array().unwrap()[1..].iter();
+    assert!(others.clone().count() > 3 && others.clone().all(|other| other["rose_at"].is_null()));
     let verdicts = told["persistence"]["verdicts"].to_string();
     assert!(
         verdicts.contains("names a server that isn't configured any more"),

@@ -81,6 +81,13 @@ fn network(one: &Network) -> Value {
         "network": one.network.to_string(),
         "count": one.sessions,
         "odd": one.odd,
+        "average_per_s": one.rate,
+        "over_time": one.over_time,
+        "rose_at": one.rose_at.map(|(at, _)| moment(at)),
+        "rose_within_s": one.rose_at.map(|(_, within)| within / 1000),
+        "rose_fold": one.rise.map(|rise| rise.fold),
+        "rose_before": one.rise.map(|rise| rise.before),
+        "rose_after": one.rise.map(|rise| rise.after),
         "codes": one.codes.iter().map(|(code, count)| json!({"code": code.to_string(), "count": count})).collect::<Vec<_>>(),
     })
 }

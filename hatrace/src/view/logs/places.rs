@@ -107,8 +107,10 @@ pub(super) fn networks(out: &mut dyn Write, summary: &Summary, page: &Page) -> i
     let mut table = Table::new(&[
         ("CLIENTS' NETWORK", Left),
         ("SESSIONS", Right),
+        ("RATE", Right),
         ("ODD", Right),
         ("SHARE", Right),
+        ("OVER TIME", Left),
         ("CODES", Left),
     ]);
     let odd = summary.networks.iter().filter(|network| network.odd > 0);
@@ -122,8 +124,10 @@ pub(super) fn networks(out: &mut dyn Write, summary: &Summary, page: &Page) -> i
         table.push(vec![
             Cell::new(one.network),
             Cell::new(one.sessions),
+            Cell::new(rate(one.rate)),
             Cell::new(one.odd),
             Cell::new(share(one.odd, one.sessions)),
+            Cell::new(chart(&one.over_time)),
             Cell::new(codes.join(",")),
         ]);
     }
