@@ -16,7 +16,7 @@ use super::paint::Ink;
 use super::words;
 pub use data::{write_csv, write_json};
 pub use kernel::Kernel;
-pub use line::{Prepared, line, told};
+pub use line::{Prepared, alone, line, told};
 use places::{networks, rate, servers, ways};
 use stickiness::persistence;
 pub use stickiness::verdicts;

@@ -13,7 +13,6 @@ use std::time::Duration;
 use hatrace_tests::haproxy::{Haproxy, Start};
 use hatrace_tests::netns::Netns;
 use hatrace_tests::peers::connect;
-use hatrace_tests::ready;
 use hatrace_tests::release::Release;
 use hatrace_tests::tracer::run;
 use serde_json::Value;
@@ -213,24 +212,14 @@ fn packed(folder: &Path, files: &[PathBuf], configuration: &str, truth: &Truth) 
     same(&counted(&told), &sevenfold, "packed");
 }
 
-macro_rules! on {
-    ($name:ident, $release:expr) => {
-        #[test]
-        fn $name() {
-            let name = concat!("logs::endings::", stringify!($name));
-            if ready(name) {
-                let release: fn(&str) -> Option<Release> = $release;
-                if let Some(release) = release(name) {
-                    every_ending(&release);
-                }
-            }
-        }
-    };
-}
-
-on!(every_ending_on_2_6, |_| Some(Release::own()));
-on!(every_ending_on_3_0, |name| Release::of("trixie", name));
-on!(every_ending_on_the_newest, |name| Release::of(
-    "experimental",
-    name
-));
+on!(every_ending_on_2_6, |_| Some(Release::own()), every_ending);
+on!(
+    every_ending_on_3_0,
+    |name| Release::of("trixie", name),
+    every_ending
+);
+on!(
+    every_ending_on_the_newest,
+    |name| Release::of("experimental", name),
+    every_ending
+);

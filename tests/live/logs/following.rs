@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::thread::sleep;
 use std::time::Duration;
 
-use hatrace_tests::ready;
 use hatrace_tests::release::Release;
 use hatrace_tests::tracer::Tracer;
 use serde_json::Value;
@@ -47,7 +46,7 @@ fn follow(rig: &Rig, more: &[&str]) -> Tracer {
 }
 
 /// `format`: the server's socket is found by its addresses, or by the configuration and the time.
-fn on(release: &Release, format: &str) {
+fn beside_its_sockets(release: &Release, format: &str) {
     let rig = Rig::start(release, format);
     let configuration = rig.haproxy.path("haproxy.cfg");
     let more = ["-f", configuration.to_str().unwrap()];
@@ -144,33 +143,18 @@ fn on(release: &Release, format: &str) {
     );
 }
 
-macro_rules! on {
-    ($name:ident, $release:expr, $format:expr) => {
-        #[test]
-        fn $name() {
-            let name = concat!("logs::following::", stringify!($name));
-            if ready(name) {
-                let release: fn(&str) -> Option<Release> = $release;
-                if let Some(release) = release(name) {
-                    on(&release, $format);
-                }
-            }
-        }
-    };
-}
-
 on!(
     each_line_is_told_beside_its_sockets_on_2_6,
     |_| Some(Release::own()),
-    WITH_ADDRESSES
+    |release| beside_its_sockets(release, WITH_ADDRESSES)
 );
 on!(
     each_line_is_told_beside_its_sockets_on_the_newest,
     |name| Release::of("experimental", name),
-    WITH_ADDRESSES
+    |release| beside_its_sockets(release, WITH_ADDRESSES)
 );
 on!(
     each_line_of_tcplog_is_told_beside_its_sockets,
     |_| Some(Release::own()),
-    "option tcplog"
+    |release| beside_its_sockets(release, "option tcplog")
 );

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 
-use hatrace_tests::ready;
 use hatrace_tests::release::Release;
 use hatrace_tests::tracer::run;
 use serde_json::Value;
@@ -122,7 +121,8 @@ fn settings(text: &str) -> impl Iterator<Item = &str> {
     text.split('"').skip(1).step_by(2).filter(setting)
 }
 
-fn as_the_manual_has_it(release: &Release, version: &str) {
+fn as_the_manual_has_it(release: &Release) {
+    let version = &format!("{:?}", release.number());
     let Some(section) = manual(release) else {
         panic!("{version}: there is no manual");
     };
@@ -186,21 +186,10 @@ fn pair_is_explained(version: &str, which: usize, code: &str, text: &str) {
     }
 }
 
-macro_rules! on {
-    ($name:ident, $release:expr) => {
-        #[test]
-        fn $name() {
-            let name = concat!("logs::manual::", stringify!($name));
-            if ready(name) {
-                let release: fn(&str) -> Option<Release> = $release;
-                if let Some(release) = release(name) {
-                    as_the_manual_has_it(&release, stringify!($name));
-                }
-            }
-        }
-    };
-}
-
-on!(of_3_0, |name| Release::of("trixie", name));
-on!(of_3_2, |name| Release::of("sid", name));
-on!(of_the_newest, |name| Release::of("experimental", name));
+on!(of_3_0, |name| Release::of("trixie", name), as_the_manual_has_it);
+on!(of_3_2, |name| Release::of("sid", name), as_the_manual_has_it);
+on!(
+    of_the_newest,
+    |name| Release::of("experimental", name),
+    as_the_manual_has_it
+);

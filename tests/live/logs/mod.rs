@@ -1,5 +1,21 @@
 //! HAProxy's logs: read in every format, counted, dated, followed, and held against the kernel.
 
+/// A test on one release: what it is called, which release, what is done with it.
+macro_rules! on {
+    ($name:ident, $release:expr, $test:expr) => {
+        #[test]
+        fn $name() {
+            let name = concat!(module_path!(), "::", stringify!($name));
+            if hatrace_tests::ready(name) {
+                let release: fn(&str) -> Option<Release> = $release;
+                if let Some(release) = release(name) {
+                    $test(&release);
+                }
+            }
+        }
+    };
+}
+
 mod configured;
 mod corpus;
 mod endings;

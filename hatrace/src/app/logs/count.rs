@@ -11,7 +11,7 @@ use crate::cli::LogsOptions;
 use crate::logs::input::{Piece, lines};
 use crate::logs::{Format, Line, Reader, Scratch};
 use crate::port::Context;
-use crate::view::logs::{Kernel, Prepared, Read};
+use crate::view::logs::{Kernel, Read, alone};
 use crate::view::{Format as As, Page};
 
 /// Lines that were not understood and are shown, at most; and how much of each.
@@ -87,7 +87,7 @@ impl Count {
         self.block(block, |entry| {
             if !csv {
                 // A writer of memory doesn't fail.
-                let _ = Prepared::of(entry, page, format).write(&mut told);
+                let _ = alone(&mut told, entry, page, format);
             }
         });
         told

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use hatrace_core::log::{Busy, Counted, Entry, Network, Rate, Summary};
+use hatrace_core::log::{Busy, Counted, Entry, Network, Rate, Rise, Summary, Written};
 use serde_json::{Value, json};
 
 use super::{Read, moment, verdicts};
@@ -76,25 +76,35 @@ fn busy(key: &str, busy: &Busy) -> Value {
     json!({key: busy.name, "count": busy.sessions, "rate": often(busy.rate)})
 }
 
+/// With when it became more frequent, and by how much; without: nothing in these keys.
+fn with_rise(mut object: Value, rise: Option<Rise>, rose_at: Option<(Written, i64)>) -> Value {
+    for (key, value) in [
+        ("rose_at", json!(rose_at.map(|(at, _)| moment(at)))),
+        ("rose_within_s", json!(rose_at.map(|(_, within)| within / 1000))),
+        ("rose_fold", json!(rise.map(|rise| rise.fold))),
+        ("rose_before", json!(rise.map(|rise| rise.before))),
+        ("rose_after", json!(rise.map(|rise| rise.after))),
+    ] {
+        object[key] = value;
+    }
+    object
+}
+
 fn network(one: &Network) -> Value {
-    json!({
+    let object = json!({
         "network": one.network.to_string(),
         "count": one.sessions,
         "odd": one.odd,
         "average_per_s": one.rate,
         "over_time": one.over_time,
-        "rose_at": one.rose_at.map(|(at, _)| moment(at)),
-        "rose_within_s": one.rose_at.map(|(_, within)| within / 1000),
-        "rose_fold": one.rise.map(|rise| rise.fold),
-        "rose_before": one.rise.map(|rise| rise.before),
-        "rose_after": one.rise.map(|rise| rise.after),
         "codes": one.codes.iter().map(|(code, count)| json!({"code": code.to_string(), "count": count})).collect::<Vec<_>>(),
-    })
+    });
+    with_rise(object, one.rise, one.rose_at)
 }
 
 fn way(key: &str, way: &Counted) -> Value {
     let networks = way.networks.iter().take(20);
-    json!({
+    let object = json!({
         key: way.place,
         "code": way.code.to_string(),
         "severity": way.severity.name(),
@@ -102,15 +112,11 @@ fn way(key: &str, way: &Counted) -> Value {
         "of": way.of,
         "rate": often(way.rate),
         "over_time": way.over_time,
-        "rose_at": way.rose_at.map(|(at, _)| moment(at)),
-        "rose_within_s": way.rose_at.map(|(_, within)| within / 1000),
-        "rose_fold": way.rise.map(|rise| rise.fold),
-        "rose_before": way.rise.map(|rise| rise.before),
-        "rose_after": way.rise.map(|rise| rise.after),
         "networks": networks.map(|(network, count)| json!({"network": network.to_string(), "count": count})).collect::<Vec<_>>(),
         "elsewhere": way.elsewhere,
         "queue_ms": way.queue.map(|queue| json!({"p50": queue.p50, "p90": queue.p90, "max": queue.max})),
-    })
+    });
+    with_rise(object, way.rise, way.rose_at)
 }
 
 /// A row for each frontend and ending, each server and ending, each network and ending that is not normal.

@@ -41,17 +41,16 @@ impl Prepared {
             },
         }
     }
+}
 
-    /// The session alone.
-    ///
-    /// # Errors
-    /// The writer's.
-    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        match (&self.object, &self.line) {
-            (Some(object), _) => writeln!(out, "{object}"),
-            (None, Some(line)) => writeln!(out, "{line}"),
-            (None, None) => Ok(()),
-        }
+/// A session alone, as it comes: every one for programs, for people those that didn't end as they should.
+///
+/// # Errors
+/// The writer's.
+pub fn alone(out: &mut dyn Write, entry: &Entry<'_>, page: &Page, format: Format) -> io::Result<()> {
+    match format {
+        Format::Json => writeln!(out, "{}", entry_json(entry)),
+        Format::Text => line(entry, page).map_or(Ok(()), |line| writeln!(out, "{line}")),
     }
 }
 
